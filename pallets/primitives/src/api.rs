@@ -1,0 +1,98 @@
+//! Runtime APIs: every read that a person or a worker needs, in one call.
+
+use crate::{
+    Assignment, Job, JobId, JobResult, ModelVersion, ModelVersionId, OfferTerms, Priority, SemVer, StakeAccount,
+    Tensors,
+};
+use alloc::vec::Vec;
+use codec::{Decode, Encode};
+use scale_info::TypeInfo;
+use sp_runtime::Perbill;
+
+/// Work that a host has to do, with everything it needs for it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct WorkItem<AccountId, BlockNumber> {
+    pub job: JobId,
+    pub model: ModelVersionId,
+    pub assignment: Assignment<AccountId, BlockNumber>,
+    pub inputs: Tensors,
+}
+
+/// What a host needs to know of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct HostStatus {
+    /// Stake, roles and worker record; `None` for an account that never bonded.
+    pub stake: Option<StakeAccount>,
+    pub reputation: Perbill,
+    /// Deadlines missed in a row.
+    pub missed: u32,
+    /// Whether draws pass the host over until it calls `jobs.resume`.
+    pub suspended: bool,
+    /// Jobs that it works on.
+    pub in_flight: u32,
+    /// Fees of those, in planck.
+    pub in_flight_value: u128,
+    /// Model versions that it offers.
+    pub offers: Vec<(ModelVersionId, OfferTerms)>,
+}
+
+/// What a job would cost at present, in planck a result.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct Quote {
+    /// Fee with the cheapest live offer; `None` without one.
+    pub lowest: Option<u128>,
+    /// Fee with the dearest live offer; a `max_fee` of this times the redundancy lets every host take part.
+    pub highest: Option<u128>,
+    /// Hosts with a live offer and room.
+    pub hosts: u32,
+}
+
+sp_api::decl_runtime_apis! {
+    /// Jobs and the work they make.
+    pub trait JobsApi<AccountId, BlockNumber>
+    where
+        AccountId: codec::Codec,
+        BlockNumber: codec::Codec,
+    {
+        /// The job, while its record is kept.
+        fn job(id: JobId) -> Option<Job<AccountId, BlockNumber>>;
+        /// The inputs, while the record is kept.
+        fn inputs(id: JobId) -> Option<Tensors>;
+        /// What was delivered, by host, while the record is kept.
+        fn results(id: JobId) -> Vec<(AccountId, JobResult)>;
+        /// What the host has to deliver, oldest draw first, at most `limit` items.
+        fn work(host: AccountId, limit: u32) -> Vec<WorkItem<AccountId, BlockNumber>>;
+        /// What the host needs to know of itself.
+        fn host_status(host: AccountId) -> HostStatus;
+        /// What a job would cost at present.
+        fn quote(model: ModelVersionId, priority: Priority, min_reputation: Perbill) -> Option<Quote>;
+    }
+
+    /// The catalogue of models.
+    pub trait ModelRegistryApi<AccountId>
+    where
+        AccountId: codec::Codec,
+    {
+        /// The version of `namespace/name`; without a version the highest that is active.
+        fn resolve(name: Vec<u8>, version: Option<SemVer>) -> Option<ModelVersion<AccountId>>;
+        /// The version by its number.
+        fn version(id: ModelVersionId) -> Option<ModelVersion<AccountId>>;
+        /// Versions in order of publication, from number `from`, at most `limit` (and at most 100).
+        fn versions(from: ModelVersionId, limit: u32) -> Vec<ModelVersion<AccountId>>;
+        /// The version's offers by host.
+        fn offers(id: ModelVersionId) -> Vec<(AccountId, OfferTerms)>;
+    }
+
+    /// Stake and roles.
+    pub trait StakingApi<AccountId>
+    where
+        AccountId: codec::Codec,
+    {
+        /// The operator's stake, roles and worker record.
+        fn operator(who: AccountId) -> Option<StakeAccount>;
+        /// Rewards that `staker` can claim from delegations to `operator`, in planck.
+        fn pending_rewards(operator: AccountId, staker: AccountId) -> u128;
+        /// The accounts that would validate from the next session on.
+        fn next_validators() -> Vec<AccountId>;
+    }
+}
