@@ -3,26 +3,39 @@
 import { ApiPromise, Keyring, WsProvider } from '@polkadot/api';
 import { BN } from '@polkadot/util';
 
+/** One MESH in planck. */
 export const MESH = new BN(10).pow(new BN(12));
 
 /** `amount` MESH in planck. */
 export const mesh = (amount) => MESH.muln(amount);
+
+/** An amount in planck for people. */
+export function inMesh(planck) {
+  const text = planck.toString().padStart(13, '0');
+  const fraction = text.slice(-12).replace(/0+$/, '');
+  return `${text.slice(0, -12)}${fraction ? `.${fraction}` : ''} MESH`;
+}
 
 const keyring = new Keyring({ type: 'sr25519', ss58Format: 42 });
 
 /** The development account `//Name`. */
 export const dev = (name) => keyring.addFromUri(`//${name}`, { name });
 
+/** The key with which the development validator `//Name` votes for finality. */
+export const devFinality = (name) => new Keyring({ type: 'ed25519', ss58Format: 42 }).addFromUri(`//${name}`);
+
 /** Connects; fails when the node does not answer in time. */
 export async function connect(url, { timeout = 30_000 } = {}) {
   const provider = new WsProvider(url, 500);
   const api = new ApiPromise({ provider, noInitWarn: true });
+  // A node that is stopped on purpose is no news: polkadot.js connects again by itself.
+  api.on('error', () => {});
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no answer from ${url} in ${timeout / 1000} s`)), timeout);
   });
   try {
-    await Promise.race([api.isReadyOrError, late]);
+    await Promise.race([api.isReady, late]);
   } catch (error) {
     await api.disconnect();
     throw error;
@@ -32,7 +45,7 @@ export async function connect(url, { timeout = 30_000 } = {}) {
   return api;
 }
 
-/** An extrinsic that the chain refused: `name` is the module's error (`jobs.FeeBelowPrice`), `message` has its text. */
+/** The chain refused an included extrinsic. `name` is the error, such as `jobs.FeeBelowPrice`; `message` also says what it means. */
 export class DispatchError extends Error {
   constructor(name, docs) {
     super(docs ? `${name}: ${docs}` : name);
@@ -40,72 +53,153 @@ export class DispatchError extends Error {
   }
 }
 
-function decode(api, error) {
-  if (!error.isModule) return new DispatchError(error.toString(), '');
-  const { section, name, docs } = api.registry.findMetaError(error.asModule);
-  return new DispatchError(`${section}.${name}`, docs.join(' ').trim());
-}
-
-/**
- * Signs, submits and waits for inclusion.
- *
- * @returns {Promise<{ hash: string, block: number, events: object[], find: (section: string, method: string) => object }>}
- * @throws {DispatchError} when the extrinsic is included but fails
- */
-export async function send(api, tx, pair, { timeout = 60_000, finalized = false } = {}) {
-  let unsubscribe = () => {};
-  let timer;
-  try {
-    const result = await new Promise((resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`${tx.method.section}.${tx.method.method} was not included in time`)), timeout);
-      tx.signAndSend(pair, { nonce: -1 }, (r) => {
-        if (r.isError) reject(new Error(`${tx.method.section}.${tx.method.method}: ${r.status.type}`));
-        else if (finalized ? r.status.isFinalized : r.status.isInBlock || r.status.isFinalized) resolve(r);
-      }).then((u) => {
-        unsubscribe = u;
-      }, reject);
-    });
-    if (result.dispatchError) throw decode(api, result.dispatchError);
-    const hash = (result.status.isFinalized ? result.status.asFinalized : result.status.asInBlock).toHex();
-    const block = (await api.rpc.chain.getHeader(hash)).number.toNumber();
-    const events = result.events.map((r) => r.event);
-    return { hash, block, events, find: (section, method) => findEvent(events, section, method) };
-  } finally {
-    clearTimeout(timer);
-    unsubscribe();
+function dispatchError(api, error) {
+  if (error.isModule) {
+    const { section, name, docs } = api.registry.findMetaError(error.asModule);
+    return new DispatchError(`${section}.${name}`, docs.join(' ').trim());
   }
+  if (error.isToken) return new DispatchError(`token.${error.asToken.type}`, '');
+  if (error.isArithmetic) return new DispatchError(`arithmetic.${error.asArithmetic.type}`, '');
+  return new DispatchError(error.type, '');
 }
 
 /** The data of the first event of that kind, by name; undefined when there is none. */
-export function findEvent(events, section, method) {
-  return events.find((e) => e.section === section && e.method === method)?.data;
+export const findEvent = (events, section, method) =>
+  events.find((event) => event.section === section && event.method === method)?.data;
+
+/** An extrinsic in a block. */
+class Inclusion {
+  constructor(hash, block, events) {
+    Object.assign(this, { hash, block, events });
+  }
+
+  find(section, method) {
+    return findEvent(this.events, section, method);
+  }
 }
 
 /**
- * Watches a job until it is over.
+ * Signs and submits an extrinsic.
  *
- * Reads the state of the best chain block by block, so that a fork can not show an end that did not stay.
+ * Blocks that are not final can be replaced: then an extrinsic moves to another block, with other events. Where that
+ * matters use `finalized`.
  *
- * @returns {Promise<object>} the job record as the chain holds it
+ * @param {object} options `nonce`: needed only when several are submitted without waiting
+ * @returns {Promise<{ included: Promise<Inclusion>, finalized: Promise<Inclusion> }>} once the node took it. Both promises
+ *   reject with a DispatchError when the chain refuses what was included.
  */
-export async function jobEnd(api, id, { timeout = 120_000 } = {}) {
+export async function submit(api, tx, pair, { nonce = -1, timeout = 60_000 } = {}) {
+  const name = `${tx.method.section}.${tx.method.method}`;
+  let settle;
+  const included = new Promise((resolve, reject) => {
+    settle = { resolve, reject };
+  });
+  let settleFinal;
+  const finalized = new Promise((resolve, reject) => {
+    settleFinal = { resolve, reject };
+  });
+  // Whoever waits for the one need not wait for the other.
+  included.catch(() => {});
+  finalized.catch(() => {});
   let unsubscribe = () => {};
-  let timer;
-  try {
-    return await new Promise((resolve, reject) => {
-      let last = 'never seen';
-      timer = setTimeout(() => reject(new Error(`job ${id} is not over in time; its state: ${last}`)), timeout);
-      api.query.jobs.jobs(id, (record) => {
-        if (record.isNone) return;
-        const job = record.unwrap();
-        last = job.state.toString();
-        if (job.state.isFinished) resolve(job);
-      }).then((u) => {
-        unsubscribe = u;
-      }, reject);
-    });
-  } finally {
+  const end = () => {
     clearTimeout(timer);
     unsubscribe();
+  };
+  const fail = (error) => {
+    settle.reject(error);
+    settleFinal.reject(error);
+    end();
+  };
+  const timer = setTimeout(() => fail(new Error(`${name} was not included and final in ${timeout / 1000} s`)), timeout);
+  timer.unref();
+
+  const onStatus = async (result) => {
+    try {
+      const { status } = result;
+      if (result.isError) throw new Error(`${name} was not taken into a block: ${status.type}`);
+      if (!status.isInBlock && !status.isFinalized) return;
+      const hash = (status.isFinalized ? status.asFinalized : status.asInBlock).toHex();
+      const error = result.dispatchError && dispatchError(api, result.dispatchError);
+      const block = result.blockNumber?.toNumber() ?? (await api.rpc.chain.getHeader(hash)).number.toNumber();
+      const inclusion = new Inclusion(hash, block, result.events.map((record) => record.event));
+      if (error) settle.reject(error);
+      else settle.resolve(inclusion);
+      if (!status.isFinalized) return;
+      if (error) settleFinal.reject(error);
+      else settleFinal.resolve(inclusion);
+      end();
+    } catch (error) {
+      fail(error);
+    }
+  };
+
+  try {
+    unsubscribe = await tx.signAndSend(pair, { nonce }, onStatus);
+  } catch (error) {
+    fail(error);
+    throw new Error(`${name}: ${error.message}`, { cause: error });
+  }
+  return { included, finalized };
+}
+
+/**
+ * Signs, submits and waits for inclusion, or with `finalized` for finality.
+ *
+ * @returns {Promise<Inclusion>}
+ * @throws {DispatchError} when the extrinsic is included but fails
+ */
+export async function send(api, tx, pair, { finalized = false, ...options } = {}) {
+  const submitted = await submit(api, tx, pair, options);
+  return finalized ? submitted.finalized : submitted.included;
+}
+
+/** Whether the node, or its view of a block, is away at present; asking again later can help. */
+const isAway = (error) => /not connected|disconnected|retrieve header|unknown block|unknownblock/i.test(error.message);
+
+/**
+ * Waits for something that a block brings: asks `probe` at every new head until it returns something truthy.
+ *
+ * It looks at whole states, not at subscriptions to single values: those miss what a block brings that became the best one
+ * through a later block.
+ *
+ * @param {(at: import('@polkadot/api/types').ApiDecoration<'promise'>, head: { hash: string, number: number }) => any} probe
+ * @param {{ finalized?: boolean, timeout?: number }} options
+ */
+export async function atHeads(api, what, probe, { finalized = false, timeout = 60_000 } = {}) {
+  const { chain } = api.rpc;
+  const newest = async () => {
+    const hash = finalized ? await chain.getFinalizedHead() : await chain.getBlockHash();
+    return { hash: hash.toHex(), number: (await chain.getHeader(hash)).number.toNumber() };
+  };
+  const stop = Date.now() + timeout;
+  let seen;
+  let last;
+  for (;;) {
+    try {
+      const head = await newest();
+      if (head.hash !== seen) {
+        const found = await probe(await api.at(head.hash), head);
+        if (found) return found;
+        seen = head.hash;
+      }
+    } catch (error) {
+      if (!isAway(error)) throw error;
+      last = error;
+    }
+    if (Date.now() > stop) {
+      throw new Error(`gave up after ${timeout / 1000} s waiting for ${what}${last ? ` (${last.message})` : ''}`);
+    }
+    await new Promise((resolve) => {
+      setTimeout(resolve, 250);
+    });
   }
 }
+
+/** Waits until the block of that number is final; returns the final head. */
+export const untilFinal = (api, number, options) =>
+  atHeads(api, `block ${number} to be final`, (_, head) => head.number >= number && head, { ...options, finalized: true });
+
+/** Waits until the chain has reached that height. */
+export const untilBlock = (api, number, options) =>
+  atHeads(api, `block ${number}`, (_, head) => head.number >= number && head, options);

@@ -1,23 +1,23 @@
 // A network of real nodes and workers on loopback.
 
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect, dev, mesh, send } from './chain.mjs';
-import { Process, freePort, run } from './process.mjs';
+import { base58Encode, ed25519PairFromSeed } from '@polkadot/util-crypto';
+import { connect, dev, devFinality, mesh, send } from './chain.mjs';
+import { Process, freePort, removeAtExit, run } from './process.mjs';
 import * as magika from './magika.mjs';
 
-const target = () => {
+/** Path of one of the project's programs. */
+export function program(name) {
   const dir = process.env.CARGO_TARGET_DIR;
   if (!dir) throw new Error('CARGO_TARGET_DIR is not set: source scripts/env.sh');
-  return dir;
-};
-const profile = () => process.env.LLMESH_PROFILE ?? 'debug';
+  return join(dir, process.env.LLMESH_PROFILE ?? 'debug', name);
+}
 
-/** Path of one of the project's programs. */
-export const program = (name) => join(target(), profile(), name);
-
-async function rpc(url, method, params = []) {
+/** Calls a method of a node by JSON-RPC over HTTP. */
+export async function rpc(url, method, params = []) {
   const response = await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -25,79 +25,113 @@ async function rpc(url, method, params = []) {
     signal: AbortSignal.timeout(5_000),
   });
   const { result, error } = await response.json();
-  if (error) throw new Error(`${method}: ${error.message}`);
+  if (error) throw new Error(`${method}: ${error.message}${error.data ? ` (${error.data})` : ''}`);
   return result;
 }
 
-/** One node. Its ports and base path stay the same when it is stopped and started again. */
+/** The libp2p name of an ed25519 key: an identity multihash of the key in its protobuf wrapping. */
+const peerId = (publicKey) => base58Encode(Buffer.concat([Buffer.from('002408011220', 'hex'), publicKey]));
+
+/** One node. Its ports, network key and folder stay the same when it is stopped and started again. */
 export class Node {
   static async create(dir, { name, chain = 'local', args = [] }) {
     const base = join(dir, name);
     mkdirSync(base, { recursive: true });
-    const [p2p, rpcPort, prometheus] = [await freePort(), await freePort(), await freePort()];
-    return new Node({ name, chain, args, base, p2p, rpcPort, prometheus, log: join(dir, `${name}.log`) });
+    const ports = { p2p: await freePort(), rpcPort: await freePort(), prometheus: await freePort() };
+    return new Node({ name, chain, args, base, ...ports, log: join(dir, `${name}.log`), bootnodes: [] });
   }
 
   constructor(fields) {
     Object.assign(this, fields);
     this.url = `ws://127.0.0.1:${this.rpcPort}`;
     this.http = `http://127.0.0.1:${this.rpcPort}`;
+    // Known before the node runs, so that all nodes of a network can start at the same time.
+    this.networkKey = createHash('sha256').update(`${this.base} ${this.p2p}`).digest();
+    /** The multiaddr by which other nodes find this one. */
+    this.address = `/ip4/127.0.0.1/tcp/${this.p2p}/p2p/${peerId(ed25519PairFromSeed(this.networkKey).publicKey)}`;
   }
 
   /** Starts the node and waits for its RPC. */
-  async start({ bootnodes = [] } = {}) {
-    if (bootnodes.length) this.bootnodes = bootnodes;
+  async start() {
     const args = [
-      '--chain', this.chain, '--base-path', this.base, '--port', this.p2p, '--rpc-port', this.rpcPort,
-      '--prometheus-port', this.prometheus, '--no-mdns', '--no-telemetry', '--no-hardware-benchmarks',
-      '--unsafe-force-node-key-generation', '--listen-addr', `/ip4/127.0.0.1/tcp/${this.p2p}`, ...this.args,
+      '--chain', this.chain, '--base-path', this.base, '--node-key', this.networkKey.toString('hex'),
+      '--listen-addr', `/ip4/127.0.0.1/tcp/${this.p2p}`, '--rpc-port', this.rpcPort, '--prometheus-port', this.prometheus,
+      '--no-mdns', '--no-telemetry', ...this.args,
     ];
-    for (const bootnode of this.bootnodes ?? []) args.push('--bootnodes', bootnode);
+    if (this.bootnodes.length) args.push('--bootnodes', ...this.bootnodes);
     this.process = new Process(this.name, program('llmesh-node'), args.map(String), { log: this.log });
+    this.onStart?.(this.process);
     await this.process.until('JSON-RPC', () => rpc(this.http, 'system_health'), { timeout: 90_000 });
     return this;
   }
 
-  /** The multiaddr by which other nodes find this one. */
-  async address() {
-    return `/ip4/127.0.0.1/tcp/${this.p2p}/p2p/${await rpc(this.http, 'system_localPeerId')}`;
+  /** Number of the last final block. */
+  async finalized() {
+    const hash = await rpc(this.http, 'chain_getFinalizedHead');
+    return Number((await rpc(this.http, 'chain_getHeader', [hash])).number);
   }
 
   async stop() {
-    await this.process?.stop();
+    return this.process?.stop();
   }
+
+  async kill() {
+    return this.process?.kill();
+  }
+}
+
+/** Runs `llmesh-worker` to its end; returns code and output. */
+export const worker = (args, options = {}) => run(program('llmesh-worker'), args.map(String), options);
+
+/** Runs `llmesh-worker --json` and returns its document. */
+export async function cli(node, args, options = {}) {
+  const { stdout } = await worker(['--node', node.url ?? node, '--json', ...args], options);
+  return JSON.parse(stdout);
 }
 
 /** One compute worker: an account, a folder, a process. */
 export class Worker {
-  constructor(dir, { name, key, node, capacity = 4, args = [] }) {
-    Object.assign(this, { name, key, node, capacity, args });
+  constructor(dir, { name, key, node, capacity = 4, args = [], env = {} }) {
+    Object.assign(this, { name, key, node, capacity, args, env });
     this.base = join(dir, name);
     this.log = join(dir, `${name}.log`);
     this.account = dev(key);
     mkdirSync(this.base, { recursive: true });
   }
 
+  /** The options that say who and where this worker is. */
+  get identity() {
+    return ['--dev-key', this.key.toLowerCase(), '--base-path', this.base];
+  }
+
   /** Runs a sub-command with this worker's key and folder; returns its JSON document. */
   async cli(...args) {
-    return cli(this.node.url, ['--dev-key', this.key.toLowerCase(), '--base-path', this.base, ...args]);
+    return cli(this.node, [...this.identity, ...args]);
+  }
+
+  /** Starts the process, without waiting. */
+  async spawn() {
+    this.port ??= await freePort();
+    const args = ['--node', this.node.url, ...this.identity, 'run', '--prometheus-port', this.port, ...this.args];
+    this.process = new Process(this.name, program('llmesh-worker'), args.map(String), { log: this.log, env: this.env });
+    this.onStart?.(this.process);
+    return this;
   }
 
   /** Starts to serve; returns when the worker says that it is ready. */
   async start() {
-    this.port = await freePort();
-    this.process = new Process(
-      this.name,
-      program('llmesh-worker'),
-      [
-        '--node', this.node.url, '--dev-key', this.key.toLowerCase(), '--base-path', this.base,
-        'run', '--capacity', String(this.capacity), '--prometheus-port', String(this.port), ...this.args,
-      ],
-      { log: this.log },
-    );
-    await this.process.until('to be ready', async () => ['ready', 'idle', 'serving'].includes((await this.health()).state), {
-      timeout: 60_000,
-    });
+    await this.spawn();
+    return this.ready();
+  }
+
+  /** Waits until the worker says that it is ready for jobs. */
+  async ready({ timeout = 60_000 } = {}) {
+    let state;
+    const isReady = async () => {
+      ({ state } = await this.health());
+      return ['ready', 'idle', 'serving'].includes(state);
+    };
+    await this.process.until(`to be ready`, isReady, { timeout });
     return this;
   }
 
@@ -108,100 +142,195 @@ export class Worker {
   }
 
   async stop() {
-    await this.process?.stop({ grace: 30_000 });
+    return this.process?.stop({ grace: 30_000 });
+  }
+
+  async kill() {
+    return this.process?.kill();
   }
 }
 
-/** Runs `llmesh-worker --json` and returns its document. */
-export async function cli(url, args) {
-  const out = await run(program('llmesh-worker'), ['--node', url, '--json', ...args]);
-  return JSON.parse(out);
-}
+/** The worker record of an account that takes part in no mesh. */
+export const workerRecord = ({ region = 'local', capability = ['CpuFloat'] } = {}) => ({
+  peerId: '',
+  encryptionKey: new Uint8Array(32),
+  region,
+  endpoints: [],
+  capability,
+});
 
 /** Validators, workers and a client, started in order and stopped in the reverse order. */
 export class Network {
-  constructor({ dir, say = () => {} } = {}) {
-    this.temporary = !dir;
-    this.dir = dir ?? mkdtempSync(join(tmpdir(), 'llmesh-'));
-    mkdirSync(this.dir, { recursive: true });
-    this.say = say;
-    this.nodes = [];
-    this.workers = [];
+  #crash;
+
+  /**
+   * @param {object} options
+   * - `dir`: folder for logs and databases; without it a temporary one is made, and removed by `stop`
+   * - `say`: takes a line of progress
+   * - `validators`: names of development accounts
+   * - `genesis`: changes the genesis configuration (the `patch` of the chain specification) before the start
+   */
+  constructor({ dir, say = () => {}, validators = ['Alice', 'Bob'], genesis } = {}) {
+    if (dir) {
+      mkdirSync(dir, { recursive: true });
+      this.dir = dir;
+    } else {
+      this.dir = mkdtempSync(join(tmpdir(), 'llmesh-'));
+      this.keepFolder = removeAtExit(this.dir);
+    }
+    Object.assign(this, { say, validators, genesis, nodes: [], workers: [] });
+    /** Rejects when a process ends that was not asked to. */
+    this.crashed = new Promise((_, reject) => {
+      this.#crash = reject;
+    });
+    this.crashed.catch(() => {});
   }
 
-  /** Starts Alice and Bob as validators and waits until they author. */
+  /** Waits for `work`, but not longer than all processes live. */
+  async alive(work) {
+    return Promise.race([work, this.crashed]);
+  }
+
+  /** Has this network notice the unexpected end of a node or worker. */
+  watch(member) {
+    member.onStart = (process) => {
+      if (this.closing) {
+        process.kill();
+        throw new Error('the network is being stopped');
+      }
+      process.exited.then(() => {
+        if (!process.dismissed) this.#crash(process.obituary());
+      });
+    };
+    return member;
+  }
+
+  /** The chain that the nodes start with: `local`, or a specification file when genesis was changed. */
+  async #chain() {
+    const asBuilt = this.validators.join() === 'Alice,Bob' && !this.genesis;
+    if (asBuilt) return 'local';
+    const { stdout } = await run(program('llmesh-node'), ['export-chain-spec', '--chain', 'local']);
+    const spec = JSON.parse(stdout);
+    const { patch } = spec.genesis.runtimeGenesis;
+    patch.session.keys = this.validators.map((name) => {
+      const { address } = dev(name);
+      return [address, address, { babe: address, grandpa: devFinality(name).address }];
+    });
+    if (patch.meshStaking?.operators) {
+      const [[, bond]] = patch.meshStaking.operators;
+      patch.meshStaking.operators = this.validators.map((name) => [dev(name).address, bond, true]);
+    }
+    this.genesis?.(patch);
+    const file = join(this.dir, 'chain.json');
+    writeFileSync(file, JSON.stringify(spec, undefined, 1));
+    return file;
+  }
+
+  /** A node of this network; the caller starts it. */
+  async addNode({ name, args = [] }) {
+    this.chain ??= await this.#chain();
+    const node = this.watch(await Node.create(this.dir, { name, chain: this.chain, args }));
+    this.nodes.push(node);
+    for (const one of this.nodes) one.bootnodes = this.nodes.filter((n) => n !== one).map((n) => n.address);
+    return node;
+  }
+
+  /** Starts the validators and waits until they finalise. */
   async startValidators() {
-    this.say('starting two validators');
-    const alice = await Node.create(this.dir, { name: 'alice', args: ['--alice', '--validator'] });
-    this.nodes.push(alice);
-    await alice.start();
-    const bob = await Node.create(this.dir, { name: 'bob', args: ['--bob', '--validator'] });
-    this.nodes.push(bob);
-    await bob.start({ bootnodes: [await alice.address()] });
-    this.api = await connect(alice.url);
-    await alice.process.until(
-      'blocks and finality',
-      async () => (await this.api.rpc.chain.getHeader(await this.api.rpc.chain.getFinalizedHead())).number.toNumber() >= 1,
-      { timeout: 90_000 },
-    );
+    this.say(`starting ${this.validators.length} validators: ${this.validators.join(', ')}`);
+    for (const name of this.validators) {
+      await this.addNode({ name: name.toLowerCase(), args: [`--${name.toLowerCase()}`, '--validator'] });
+    }
+    await this.alive(Promise.all(this.nodes.map((node) => node.start())));
+    this.say('waiting for the first final block');
+    await this.nodes[0].process.until('a final block', async () => (await this.nodes[0].finalized()) >= 1, { timeout: 90_000 });
+    this.api = await connect(this.nodes[0].url);
     return this;
   }
 
   /** Bonds and registers an account as a host, by polkadot.js. */
-  async becomeHost(account, bond = mesh(10_000)) {
-    const { api } = this;
-    await send(api, api.tx.meshStaking.bond(bond), account);
+  async becomeHost(account, { bond = mesh(10_000) } = {}) {
+    const { tx } = this.api;
     await send(
-      api,
-      api.tx.meshStaking.registerWorker({
-        peerId: '',
-        encryptionKey: new Uint8Array(32),
-        region: 'local',
-        endpoints: [],
-        capability: ['CpuFloat'],
-      }),
+      this.api,
+      tx.utility.batchAll([tx.meshStaking.bond(bond), tx.meshStaking.registerWorker(workerRecord())]),
       account,
     );
   }
 
-  /** Publishes magika in the name of //Eve; returns the number of the version. */
+  /** Publishes magika in the name of //Eve, by the worker's command line; returns the number of the version. */
   async publishMagika() {
     this.say(`publishing ${magika.NAME} ${magika.VERSION}`);
     const author = new Worker(this.dir, { name: 'author', key: 'Eve', node: this.nodes[0] });
     const published = await author.cli(
-      'model', 'publish', join(magika.modelDir(), 'model.onnx'),
-      '--name', magika.NAME, '--version', magika.VERSION, '--licence', 'Apache-2.0',
-      '--base-price', '0.001', '--complexity', '12000000', '--tolerance', '0.0005',
+      'model', 'publish', magika.modelFile(), '--name', magika.NAME, '--version', magika.VERSION,
+      '--licence', 'Apache-2.0', '--base-price', '0.001', '--complexity', magika.COMPLEXITY, '--tolerance', '0.0005',
     );
     this.model = published.id;
     return published.id;
   }
 
-  /** Makes an account a host of magika and starts its worker. */
-  async addWorker({ name, key, node = this.nodes[0], capacity = 4, start = true, args = [] }) {
-    this.say(`starting worker ${name} (//${key})`);
-    const worker = new Worker(this.dir, { name, key, node, capacity, args });
-    await this.becomeHost(worker.account);
-    await worker.cli('offer', `${magika.NAME}@${magika.VERSION}`, '--capacity', String(capacity), '--file', join(magika.modelDir(), 'model.onnx'));
-    this.workers.push(worker);
-    if (start) await worker.start();
-    return worker;
+  /** Makes an account a host of magika and, unless `start` is false, starts its worker. */
+  async addWorker({ name, key, node = this.nodes[0], capacity = 4, start = true, args = [], env = {} }) {
+    this.say(`starting ${name} (//${key})`);
+    const added = this.watch(new Worker(this.dir, { name, key, node, capacity, args, env }));
+    await this.becomeHost(added.account);
+    await added.cli('model', 'import', magika.modelFile());
+    await added.cli('offer', `${magika.NAME}@${magika.VERSION}`, '--capacity', capacity);
+    this.workers.push(added);
+    if (start) await this.alive(added.start());
+    return added;
   }
 
   /** Validators, magika and two workers: the usual devnet. */
   async startUsual() {
     await this.startValidators();
-    await this.publishMagika();
-    await this.addWorker({ name: 'worker-1', key: 'Charlie' });
-    await this.addWorker({ name: 'worker-2', key: 'Dave', node: this.nodes[1] });
+    await this.alive(this.publishMagika());
+    const workers = [
+      { name: 'worker-1', key: 'Charlie' },
+      { name: 'worker-2', key: 'Dave', node: this.nodes[1] },
+    ];
+    await this.alive(Promise.all(workers.map((one) => this.addWorker(one))));
     return this;
   }
 
-  /** Stops everything in order, and removes the folder if this network made it and `keep` is not set. */
+  /** The processes that run, or ended without being asked to. */
+  get processes() {
+    return [...this.nodes, ...this.workers].map((member) => member.process).filter(Boolean);
+  }
+
+  /** The ends of all logs, for a report of a failure. */
+  logs(lines = 15) {
+    return this.processes.map((p) => `${p.log}:\n${p.tail(lines)}`).join('\n');
+  }
+
+  /**
+   * Stops everything in order: client, workers (which finish or hand back what they hold), nodes. Removes the folder if
+   * it is a temporary one and `keep` is not set.
+   *
+   * @returns {Promise<string[]>} what did not stop as it should have
+   */
   async stop({ keep = false } = {}) {
+    this.closing = true;
+    const complaints = [];
+    const ordered = async (members) => {
+      await Promise.all(
+        members.map(async (member) => {
+          if (!member.process?.isRunning) return;
+          const { code, signal } = await member.stop();
+          if (member.process.overdue) complaints.push(`${member.name} did not stop in time and was killed`);
+          else if (code !== 0) complaints.push(`${member.name} ended with ${signal ?? `exit code ${code}`} when asked to stop`);
+        }),
+      );
+    };
     await this.api?.disconnect();
-    await Promise.all(this.workers.map((w) => w.stop()));
-    await Promise.all(this.nodes.map((n) => n.stop()));
-    if (this.temporary && !keep) rmSync(this.dir, { recursive: true, force: true });
+    await ordered(this.workers);
+    await ordered(this.nodes);
+    if (this.keepFolder) {
+      this.keepFolder();
+      if (!keep) rmSync(this.dir, { recursive: true, force: true });
+    }
+    return complaints;
   }
 }
+

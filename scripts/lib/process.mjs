@@ -1,20 +1,43 @@
 // Child processes of a devnet or a test: free ports, log files, waiting for a condition, and an end for every one.
 
 import { spawn } from 'node:child_process';
+import { closeSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** A port that nobody listens on at present, on loopback. */
-export async function freePort() {
-  return new Promise((resolve, reject) => {
+const handedOut = new Set();
+
+/** First and last port that can be handed out: below those that the system gives to outgoing connections. */
+function portRange() {
+  let first = 32_768;
+  try {
+    first = Number(readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').split(/\s+/)[0]);
+  } catch {
+    // Not Linux, or no /proc: the usual value.
+  }
+  return first > 12_000 ? [10_000, first - 1] : [20_000, 29_999];
+}
+
+const isFree = (port) =>
+  new Promise((resolve) => {
     const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
+
+/** A port on loopback that nobody listens on at present and that no outgoing connection takes meanwhile. */
+export async function freePort() {
+  const [first, last] = portRange();
+  for (let tries = 0; tries < 1000; tries += 1) {
+    const port = first + Math.floor(Math.random() * (last - first + 1));
+    if (handedOut.has(port)) continue;
+    if (await isFree(port)) {
+      handedOut.add(port);
+      return port;
+    }
+  }
+  throw new Error(`no free port between ${first} and ${last}`);
 }
 
 /**
@@ -43,11 +66,51 @@ export async function until(what, probe, { timeout = 60_000, interval = 200, ali
 }
 
 const running = new Set();
+const folders = new Set();
 
-// A parent that dies must not leave its network behind.
+function signalGroup(child, signal) {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // It has ended meanwhile.
+  }
+}
+
+// Whatever ends this process, it leaves nothing behind.
 process.on('exit', () => {
-  for (const p of running) p.child.kill('SIGKILL');
+  for (const child of running) signalGroup(child, 'SIGKILL');
+  for (const dir of folders) rmSync(dir, { recursive: true, force: true });
 });
+
+let onSignal = (signal) => process.exit(128 + constants.signals[signal]);
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => onSignal(signal));
+
+/** Replaces what happens on SIGINT, SIGTERM and SIGHUP: by default the process exits, and its children with it. */
+export function handleSignals(handler) {
+  onSignal = handler;
+}
+
+/** Has a folder removed when this process ends, if it is still there. Returns what calls that off. */
+export function removeAtExit(dir) {
+  folders.add(dir);
+  return () => folders.delete(dir);
+}
+
+// Children die with us even if we are killed outright.
+const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path));
+
+/** Starts a child in a process group of its own, so that a Ctrl-C in the terminal reaches us alone. */
+function start(command, args, options) {
+  const [file, argv] = setpriv ? [setpriv, ['--pdeathsig', 'KILL', '--', command, ...args]] : [command, args];
+  if (!existsSync(command) && command.includes('/')) throw new Error(`${command} does not exist`);
+  const child = spawn(file, argv, { ...options, detached: true });
+  running.add(child);
+  const forget = () => running.delete(child);
+  child.once('error', forget);
+  child.once('exit', forget);
+  return child;
+}
 
 /** A child process that writes to a log file. */
 export class Process {
@@ -61,13 +124,18 @@ export class Process {
     this.name = name;
     this.log = log;
     this.args = args;
+    /** Whether its end is wanted. */
+    this.dismissed = false;
     const fd = openSync(log, 'a');
-    this.child = spawn(command, args, { stdio: ['ignore', fd, fd], env: { ...process.env, ...env }, cwd });
-    closeSync(fd);
-    running.add(this);
+    try {
+      this.child = start(command, args, { stdio: ['ignore', fd, fd], env: { ...process.env, ...env }, cwd });
+    } finally {
+      closeSync(fd);
+    }
+    this.isRunning = true;
     this.exited = new Promise((resolve) => {
       const done = (code, signal) => {
-        running.delete(this);
+        this.isRunning = false;
         this.code = code;
         this.signal = signal;
         resolve({ code, signal });
@@ -80,20 +148,34 @@ export class Process {
     });
   }
 
-  get isRunning() {
-    return running.has(this);
+  get pid() {
+    return this.child.pid;
+  }
+
+  /** Why it ended, with the end of its log. */
+  obituary() {
+    const why = this.error?.message ?? (this.signal ? `signal ${this.signal}` : `exit code ${this.code}`);
+    return new Error(`${this.name} has ended (${why}); the end of its log ${this.log}:\n${this.tail()}`);
   }
 
   /** Throws, with the end of the log, if the process has ended. */
   assertRunning() {
-    if (this.isRunning) return;
-    const why = this.error ? this.error.message : `exit code ${this.code}, signal ${this.signal}`;
-    throw new Error(`${this.name} ended (${why}); the end of its log ${this.log}:\n${this.tail()}`);
+    if (!this.isRunning) throw this.obituary();
   }
 
-  /** The last lines of the log. */
+  /** The whole log. */
+  output() {
+    return readFileSync(this.log, 'utf8');
+  }
+
+  /** The last lines of the log, indented. */
   tail(lines = 25) {
-    return readFileSync(this.log, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
+    return this.output()
+      .trimEnd()
+      .split('\n')
+      .slice(-lines)
+      .map((line) => `  | ${line}`)
+      .join('\n');
   }
 
   /** Waits for a condition while the process runs. */
@@ -101,38 +183,66 @@ export class Process {
     return until(`${this.name}: ${what}`, probe, { ...options, alive: () => this.assertRunning() });
   }
 
-  /** Asks the process to end; insists after `grace` milliseconds. */
+  /** Sends a signal to the process and its children. */
+  send(signal) {
+    if (this.isRunning) signalGroup(this.child, signal);
+  }
+
+  /** Asks the process to end; insists after `grace` milliseconds. Returns how it ended. */
   async stop({ grace = 15_000, signal = 'SIGTERM' } = {}) {
-    if (!this.isRunning) return;
-    this.child.kill(signal);
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), grace);
-    await this.exited;
-    clearTimeout(timer);
+    this.dismissed = true;
+    if (this.isRunning) {
+      this.child.kill(signal);
+      // One that was stopped by SIGSTOP would not hear it.
+      this.send('SIGCONT');
+      const timer = setTimeout(() => {
+        this.overdue = true;
+        this.send('SIGKILL');
+      }, grace);
+      await this.exited;
+      clearTimeout(timer);
+    }
+    return this.exited;
   }
 
   /** Ends the process without a chance to clean up, as a power cut would. */
   async kill() {
-    await this.stop({ signal: 'SIGKILL' });
+    this.dismissed = true;
+    this.send('SIGKILL');
+    return this.exited;
   }
 }
 
-/** Runs a command to its end and returns its standard output; throws with standard error when it fails. */
-export async function run(command, args, { env = {}, timeout = 120_000 } = {}) {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
-    const out = [];
-    const err = [];
-    const timer = setTimeout(() => child.kill('SIGKILL'), timeout);
-    child.stdout.on('data', (d) => out.push(d));
-    child.stderr.on('data', (d) => err.push(d));
-    child.once('error', reject);
-    child.once('close', (code) => {
-      clearTimeout(timer);
-      const stdout = Buffer.concat(out).toString();
-      const stderr = Buffer.concat(err).toString();
-      if (code === 0) return resolve(stdout);
-      const error = new Error(`${command} ${args.join(' ')} failed (exit code ${code}):\n${stderr || stdout}`);
-      reject(Object.assign(error, { code, stdout, stderr }));
+/**
+ * Runs a command to its end.
+ *
+ * @param {{ env?: object, cwd?: string, timeout?: number, check?: boolean }} options `check`: throw when the command fails
+ * @returns {Promise<{ code: number | null, signal: string | null, stdout: string, stderr: string }>}
+ */
+export async function run(command, args, { env = {}, cwd, timeout = 120_000, check = true } = {}) {
+  const child = start(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env }, cwd });
+  const out = [];
+  const err = [];
+  child.stdout.on('data', (chunk) => out.push(chunk));
+  child.stderr.on('data', (chunk) => err.push(chunk));
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    signalGroup(child, 'SIGKILL');
+  }, timeout);
+  try {
+    const { code, signal } = await new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (code, signal) => resolve({ code, signal }));
     });
-  });
+    const result = { code, signal, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() };
+    const why = late ? `no end after ${timeout / 1000} s` : signal ? `signal ${signal}` : `exit code ${code}`;
+    if (late || (check && code !== 0)) {
+      const text = result.stderr.trim() || result.stdout.trim();
+      throw Object.assign(new Error(`${[command, ...args].join(' ')} failed (${why}):\n${text}`), result);
+    }
+    return result;
+  } finally {
+    clearTimeout(timer);
+  }
 }

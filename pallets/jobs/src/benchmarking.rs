@@ -6,8 +6,8 @@ use frame_benchmarking::v2::*;
 use frame_support::traits::{Get, fungible::Mutate};
 use frame_system::{RawOrigin, pallet_prelude::BlockNumberFor};
 use llmesh_primitives::{
-    Dim, ElementType, FailureReason, JobId, JobOutcome, JobParams, JobState, ModelManifest,
-    ModelSignature, ModelVersionId, OfferTerms, OriginFormat, Priority, RuntimeClass, Tensor, TensorSpec, Tensors,
+    Dim, ElementType, FailureReason, JobId, JobOutcome, JobParams, JobState, ModelManifest, ModelSignature,
+    ModelVersionId, OfferTerms, OriginFormat, Priority, RuntimeClass, Tensor, TensorSpec, Tensors,
     job::MAX_REDUNDANCY,
     traits::{Escrow, ModelRegistry},
 };
@@ -29,7 +29,9 @@ fn spec(name: &str, max: u32) -> TensorSpec {
 
 fn tensors(name: &str, bytes: u32) -> Tensors {
     let bytes = bytes.max(1);
-    vec![Tensor::new(name, ElementType::U8, &[bytes], vec![7; bytes as usize]).unwrap()].try_into().unwrap()
+    vec![Tensor::new(name, ElementType::U8, &[bytes], vec![7; bytes as usize]).unwrap()]
+        .try_into()
+        .unwrap()
 }
 
 fn funded<T: Config>(name: &'static str, n: u32) -> T::AccountId
@@ -72,7 +74,14 @@ where
         .map(|i| {
             let host = funded::<T>("host", i);
             T::BenchmarkHelper::make_host(&host);
-            T::Registry::bench_offer(model, &host, OfferTerms { price: PRICE, capacity: 8 });
+            T::Registry::bench_offer(
+                model,
+                &host,
+                OfferTerms {
+                    price: PRICE,
+                    capacity: 8,
+                },
+            );
             host
         })
         .collect()
@@ -96,7 +105,13 @@ where
     let client = funded::<T>("client", 0);
     let id = NextJobId::<T>::get();
     let params = params::<T>(model, redundancy);
-    Pallet::<T>::submit(RawOrigin::Signed(client.clone()).into(), model, tensors("in", bytes), params).unwrap();
+    Pallet::<T>::submit(
+        RawOrigin::Signed(client.clone()).into(),
+        model,
+        tensors("in", bytes),
+        params,
+    )
+    .unwrap();
     (client, id)
 }
 
@@ -109,11 +124,22 @@ fn run_agenda<T: Config>(id: JobId) {
 }
 
 fn drawn_by<T: Config>(id: JobId) -> Vec<T::AccountId> {
-    Jobs::<T>::get(id).unwrap().assignments.into_iter().map(|a| a.host).collect()
+    Jobs::<T>::get(id)
+        .unwrap()
+        .assignments
+        .into_iter()
+        .map(|a| a.host)
+        .collect()
 }
 
 fn deliver<T: Config>(id: JobId, host: &T::AccountId, bytes: u32) {
-    Pallet::<T>::submit_result(RawOrigin::Signed(host.clone()).into(), id, tensors("out", bytes), None).unwrap();
+    Pallet::<T>::submit_result(
+        RawOrigin::Signed(host.clone()).into(),
+        id,
+        tensors("out", bytes),
+        None,
+    )
+    .unwrap();
 }
 
 #[benchmarks(where T::Currency: Mutate<T::AccountId, Balance = u128>)]
@@ -155,7 +181,10 @@ mod benchmarks {
         let outputs = tensors("out", b);
         #[extrinsic_call]
         _(RawOrigin::Signed(last), id, outputs, Some(Default::default()));
-        assert_eq!(Jobs::<T>::get(id).unwrap().state, JobState::Finished(JobOutcome::Settled));
+        assert_eq!(
+            Jobs::<T>::get(id).unwrap().state,
+            JobState::Finished(JobOutcome::Settled)
+        );
     }
 
     #[benchmark]
@@ -220,7 +249,10 @@ mod benchmarks {
         {
             run_agenda::<T>(id);
         }
-        assert_eq!(Jobs::<T>::get(id).unwrap().state, JobState::Finished(JobOutcome::PartiallySettled));
+        assert_eq!(
+            Jobs::<T>::get(id).unwrap().state,
+            JobState::Finished(JobOutcome::PartiallySettled)
+        );
     }
 
     #[benchmark]

@@ -24,7 +24,12 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(
     not(any(test, feature = "runtime-benchmarks")),
-    deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used
+    )
 )]
 
 extern crate alloc;
@@ -62,7 +67,8 @@ pub mod pallet {
     };
     use frame_system::pallet_prelude::*;
     use llmesh_primitives::{
-        FailureReason, Job, JobAccount, JobId, JobOutcome, JobParams, JobResult, ModelVersionId, TensorError, Tensors,
+        FailureReason, Job, JobAccount, JobId, JobOutcome, JobParams, JobResult, ModelVersionId, TensorError,
+        Tensors,
         traits::{Escrow, ModelRegistry, ReceiptSink, ReputationProvider, ReputationSink, StakeProvider},
     };
     use sp_core::H256;
@@ -203,19 +209,47 @@ pub mod pallet {
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
         /// A job is in the queue; its fee cap is held.
-        Submitted { job: JobId, owner: T::AccountId, model: ModelVersionId, max_fee: u128 },
+        Submitted {
+            job: JobId,
+            owner: T::AccountId,
+            model: ModelVersionId,
+            max_fee: u128,
+        },
         /// A host was drawn and has until `deadline`.
-        Drawn { job: JobId, host: T::AccountId, fee: u128, deadline: BlockNumberFor<T> },
+        Drawn {
+            job: JobId,
+            host: T::AccountId,
+            fee: u128,
+            deadline: BlockNumberFor<T>,
+        },
         /// A result is in. `receipt` is the hash of the receipt.
-        ResultAccepted { job: JobId, host: T::AccountId, output_hash: H256, receipt: H256 },
+        ResultAccepted {
+            job: JobId,
+            host: T::AccountId,
+            output_hash: H256,
+            receipt: H256,
+        },
         /// A host missed its deadline and lost reputation.
         TimedOut { job: JobId, host: T::AccountId },
         /// A host handed the job back.
-        Declined { job: JobId, host: T::AccountId, reason: FailureReason },
+        Declined {
+            job: JobId,
+            host: T::AccountId,
+            reason: FailureReason,
+        },
         /// A host's share could not be paid and went back to the client with the rest.
-        PaymentFailed { job: JobId, host: T::AccountId, fee: u128, error: DispatchError },
+        PaymentFailed {
+            job: JobId,
+            host: T::AccountId,
+            fee: u128,
+            error: DispatchError,
+        },
         /// The job is over. `account` says where the money went.
-        Finished { job: JobId, outcome: JobOutcome, account: JobAccount },
+        Finished {
+            job: JobId,
+            outcome: JobOutcome,
+            account: JobAccount,
+        },
         /// The record is gone, the deposit back.
         Removed { job: JobId },
         /// Draws pass this host over until it calls `resume`.
@@ -299,7 +333,10 @@ pub mod pallet {
         }
 
         fn integrity_test() {
-            assert!(!T::RetryInterval::get().is_zero(), "a retry must lie in a later block");
+            assert!(
+                !T::RetryInterval::get().is_zero(),
+                "a retry must lie in a later block"
+            );
             assert!(
                 T::AgendaWeight::get().all_gte(Self::costliest_step()),
                 "AgendaWeight must have room for the costliest step of the agenda, or jobs would wait for ever"

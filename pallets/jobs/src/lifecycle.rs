@@ -1,8 +1,8 @@
 //! From submission to removal.
 
 use crate::{
-    Agenda, AgendaCursor, Config, Error, Event, HoldReason, Hosts, Inputs, Jobs, NextJobId, OfferLoad, Pallet,
-    Results, WeightInfo, Work,
+    Agenda, AgendaCursor, Config, Error, Event, HoldReason, Hosts, Inputs, Jobs, NextJobId, OfferLoad,
+    Pallet, Results, WeightInfo, Work,
     draw::{self, AgendaKey},
 };
 use alloc::vec::Vec;
@@ -10,25 +10,23 @@ use codec::Encode;
 use frame_support::{
     ensure,
     storage::with_storage_layer,
-    traits::{
-        Randomness,
-        fungible::MutateHold,
-        tokens::Precision,
-    },
+    traits::{Randomness, fungible::MutateHold, tokens::Precision},
     weights::{Weight, WeightMeter},
 };
 use frame_system::pallet_prelude::BlockNumberFor;
 use llmesh_primitives::{
-    Assignment, AssignmentState, FailureReason, Job, JobAccount, JobId, JobOutcome, JobParams, JobResult, JobState,
-    ModelVersion, ModelVersionId, Priority, Receipt, TensorSpec, Tensors, VersionStatus,
+    Assignment, AssignmentState, FailureReason, Job, JobAccount, JobId, JobOutcome, JobParams, JobResult,
+    JobState, ModelVersion, ModelVersionId, Priority, Receipt, TensorSpec, Tensors, VersionStatus,
     job::{MAX_ATTEMPTS, MAX_REDUNDANCY, hash_tensors},
     tensor::total_bytes,
-    traits::{Conduct, Escrow, ModelRegistry, ReceiptSink, ReputationProvider, ReputationSink, StakeProvider},
+    traits::{
+        Conduct, Escrow, ModelRegistry, ReceiptSink, ReputationProvider, ReputationSink, StakeProvider,
+    },
 };
 use sp_core::H256;
 use sp_runtime::{
     DispatchError, DispatchResult, Perbill,
-    traits::{Get, One, Saturating, Zero},
+    traits::{BlakeTwo256, Get, Hash, One, Saturating, Zero},
 };
 
 type JobOf<T> = Job<<T as frame_system::Config>::AccountId, BlockNumberFor<T>>;
@@ -53,18 +51,31 @@ impl<T: Config> Pallet<T> {
         params: JobParams,
     ) -> DispatchResult {
         let redundancy = u32::from(params.redundancy);
-        ensure!((1..=MAX_REDUNDANCY).contains(&redundancy), Error::<T>::InvalidRedundancy);
+        ensure!(
+            (1..=MAX_REDUNDANCY).contains(&redundancy),
+            Error::<T>::InvalidRedundancy
+        );
         let version = T::Registry::version(model).ok_or(Error::<T>::UnknownModel)?;
         ensure!(version.status != VersionStatus::Yanked, Error::<T>::ModelYanked);
         let signature = &version.manifest.signature;
         let max_output = signature.max_output_bytes();
-        ensure!(max_output <= u64::from(T::MaxOutputBytes::get()), Error::<T>::ModelTooLarge);
-        ensure!(total_bytes(&inputs) <= u64::from(T::MaxInputBytes::get()), Error::<T>::InputTooLarge);
+        ensure!(
+            max_output <= u64::from(T::MaxOutputBytes::get()),
+            Error::<T>::ModelTooLarge
+        );
+        ensure!(
+            total_bytes(&inputs) <= u64::from(T::MaxInputBytes::get()),
+            Error::<T>::InputTooLarge
+        );
         signature.check_inputs(&inputs).map_err(Error::<T>::from)?;
-        let lowest =
-            T::Escrow::fee(model, version.manifest.base_price, version.manifest.complexity, params.priority)
-                .and_then(|fee| fee.checked_mul(u128::from(params.redundancy)))
-                .ok_or(Error::<T>::FeeOverflow)?;
+        let lowest = T::Escrow::fee(
+            model,
+            version.manifest.base_price,
+            version.manifest.complexity,
+            params.priority,
+        )
+        .and_then(|fee| fee.checked_mul(u128::from(params.redundancy)))
+        .ok_or(Error::<T>::FeeOverflow)?;
         ensure!(params.max_fee >= lowest, Error::<T>::FeeBelowPrice);
 
         let inputs = in_order(&signature.inputs, inputs);
@@ -92,13 +103,21 @@ impl<T: Config> Pallet<T> {
             wakes_at: Zero::zero(),
             input_hash: hash_tensors(&inputs),
             assignments: Default::default(),
-            account: JobAccount { escrowed: params.max_fee, ..Default::default() },
+            account: JobAccount {
+                escrowed: params.max_fee,
+                ..Default::default()
+            },
             deposit,
         };
         Inputs::<T>::insert(id, inputs);
         Self::wake_at(id, &mut job, now.saturating_add(One::one()));
         Jobs::<T>::insert(id, job);
-        Self::deposit_event(Event::Submitted { job: id, owner, model, max_fee: params.max_fee });
+        Self::deposit_event(Event::Submitted {
+            job: id,
+            owner,
+            model,
+            max_fee: params.max_fee,
+        });
         Ok(())
     }
 
@@ -106,7 +125,10 @@ impl<T: Config> Pallet<T> {
         let mut job = Jobs::<T>::get(id).ok_or(Error::<T>::UnknownJob)?;
         ensure!(job.owner == owner, Error::<T>::NotOwner);
         ensure!(!is_finished(&job), Error::<T>::JobFinished);
-        ensure!(job.state == JobState::Queued && job.delivered() == 0, Error::<T>::NotCancellable);
+        ensure!(
+            job.state == JobState::Queued && job.delivered() == 0,
+            Error::<T>::NotCancellable
+        );
         Self::clear_wake(id, &job);
         Self::finish(id, &mut job, JobOutcome::Cancelled)?;
         // A client that changed its mind gets everything back at once; there is no result that the record would keep.
@@ -125,7 +147,10 @@ impl<T: Config> Pallet<T> {
         let fee = part.fee;
         let version = T::Registry::version(job.model).ok_or(Error::<T>::UnknownModel)?;
         let signature = &version.manifest.signature;
-        ensure!(total_bytes(&outputs) <= u64::from(T::MaxOutputBytes::get()), Error::<T>::OutputTooLarge);
+        ensure!(
+            total_bytes(&outputs) <= u64::from(T::MaxOutputBytes::get()),
+            Error::<T>::OutputTooLarge
+        );
         signature.check_outputs(&outputs).map_err(Error::<T>::from)?;
 
         let outputs = in_order(&signature.outputs, outputs);
@@ -142,9 +167,23 @@ impl<T: Config> Pallet<T> {
         let hash = receipt.hash(&host);
         T::Receipts::on_receipt(id, &host, hash, &receipt);
         Results::<T>::insert(id, &host, JobResult { outputs, receipt });
-        Self::close_part(id, &mut job, &host, AssignmentState::Delivered { at: now, output_hash, receipt: hash });
+        Self::close_part(
+            id,
+            &mut job,
+            &host,
+            AssignmentState::Delivered {
+                at: now,
+                output_hash,
+                receipt: hash,
+            },
+        );
         Hosts::<T>::mutate(&host, |load| load.missed = 0);
-        Self::deposit_event(Event::ResultAccepted { job: id, host, output_hash, receipt: hash });
+        Self::deposit_event(Event::ResultAccepted {
+            job: id,
+            host,
+            output_hash,
+            receipt: hash,
+        });
 
         if job.delivered() >= usize::from(job.params.redundancy) {
             Self::clear_wake(id, &job);
@@ -162,7 +201,11 @@ impl<T: Config> Pallet<T> {
         let mut job = Jobs::<T>::get(id).ok_or(Error::<T>::UnknownJob)?;
         Self::pending_part(&job, &host, now)?;
         Self::close_part(id, &mut job, &host, AssignmentState::Declined(reason));
-        Self::deposit_event(Event::Declined { job: id, host, reason });
+        Self::deposit_event(Event::Declined {
+            job: id,
+            host,
+            reason,
+        });
         job.state = open_state(&job);
         // Whether there is another draw, or an end, is for the agenda to say: one place decides.
         Self::clear_wake(id, &job);
@@ -185,7 +228,11 @@ impl<T: Config> Pallet<T> {
         host: &T::AccountId,
         now: BlockNumberFor<T>,
     ) -> Result<&'a Assignment<T::AccountId, BlockNumberFor<T>>, Error<T>> {
-        let part = job.assignments.iter().find(|a| a.host == *host).ok_or(Error::<T>::NotDrawn)?;
+        let part = job
+            .assignments
+            .iter()
+            .find(|a| a.host == *host)
+            .ok_or(Error::<T>::NotDrawn)?;
         match part.state {
             AssignmentState::Delivered { .. } => Err(Error::<T>::AlreadyDelivered),
             AssignmentState::Declined(_) => Err(Error::<T>::AlreadyDeclined),
@@ -203,7 +250,8 @@ impl<T: Config> Pallet<T> {
     /// Weight of the costliest thing that one entry of the agenda can lead to.
     pub(crate) fn costliest_step() -> Weight {
         let draw = T::WeightInfo::wake_draw(T::Registry::max_offers(), MAX_REDUNDANCY);
-        draw.max(T::WeightInfo::wake_finish(MAX_REDUNDANCY)).max(T::WeightInfo::wake_remove())
+        draw.max(T::WeightInfo::wake_finish(MAX_REDUNDANCY))
+            .max(T::WeightInfo::wake_remove())
     }
 
     /// Works off what is due, within the weight limit; returns the weight used.
@@ -280,12 +328,19 @@ impl<T: Config> Pallet<T> {
     /// What is to be done with an open job whose late hosts were dealt with.
     fn verdict(job: &JobOf<T>, now: BlockNumberFor<T>) -> Next<BlockNumberFor<T>> {
         let (delivered, pending) = (job.delivered(), job.pending());
-        let missing = usize::from(job.params.redundancy).saturating_sub(delivered).saturating_sub(pending);
+        let missing = usize::from(job.params.redundancy)
+            .saturating_sub(delivered)
+            .saturating_sub(pending);
         let hopeless = |reason: FailureReason| {
-            job.assignments.iter().filter(|a| a.state == AssignmentState::Declined(reason)).count()
+            job.assignments
+                .iter()
+                .filter(|a| a.state == AssignmentState::Declined(reason))
+                .count()
                 >= MODEL_FAILURES_TO_GIVE_UP
         };
-        let given_up = [FailureReason::ModelError, FailureReason::OutputTooLarge].into_iter().find(|r| hopeless(*r));
+        let given_up = [FailureReason::ModelError, FailureReason::OutputTooLarge]
+            .into_iter()
+            .find(|r| hopeless(*r));
         let exhausted = job.assignments.len() >= MAX_ATTEMPTS as usize;
         let no_more_draws = now > job.expires_at || given_up.is_some() || exhausted;
         if !no_more_draws && missing > 0 {
@@ -335,7 +390,10 @@ impl<T: Config> Pallet<T> {
                 load.missed = load.missed.saturating_add(1);
                 load.missed
             });
-            Self::deposit_event(Event::TimedOut { job: id, host: host.clone() });
+            Self::deposit_event(Event::TimedOut {
+                job: id,
+                host: host.clone(),
+            });
             if missed == T::MaxMissed::get() {
                 Self::deposit_event(Event::Suspended { host });
             }
@@ -348,14 +406,25 @@ impl<T: Config> Pallet<T> {
             frame_support::defensive!("a version that jobs refer to is not removed");
             return 0;
         };
-        let cap = job.params.max_fee.checked_div(u128::from(job.params.redundancy)).unwrap_or_default();
+        let cap = job
+            .params
+            .max_fee
+            .checked_div(u128::from(job.params.redundancy))
+            .unwrap_or_default();
         let tried: Vec<T::AccountId> = job.assignments.iter().map(|a| a.host.clone()).collect();
-        let candidates =
-            Self::candidates(&version, job.params.priority, job.params.min_reputation, cap, &tried);
+        let candidates = Self::candidates(
+            &version,
+            job.params.priority,
+            job.params.min_reputation,
+            cap,
+            &tried,
+        );
         let weights: Vec<u128> = candidates.iter().map(|c| c.weight).collect();
         let seed = Self::seed(id, tried.len() as u32);
         for drawn in draw::draw(&weights, missing, seed) {
-            let Some(Candidate { host, fee, .. }) = candidates.get(drawn) else { continue };
+            let Some(Candidate { host, fee, .. }) = candidates.get(drawn) else {
+                continue;
+            };
             let deadline = now.saturating_add(T::ResultDeadline::get());
             let part = Assignment {
                 host: host.clone(),
@@ -373,7 +442,12 @@ impl<T: Config> Pallet<T> {
                 load.in_flight = load.in_flight.saturating_add(1);
                 load.value = load.value.saturating_add(*fee);
             });
-            Self::deposit_event(Event::Drawn { job: id, host: host.clone(), fee: *fee, deadline });
+            Self::deposit_event(Event::Drawn {
+                job: id,
+                host: host.clone(),
+                fee: *fee,
+                deadline,
+            });
         }
         T::Registry::max_offers().min(candidates.len().saturating_add(tried.len()) as u32)
     }
@@ -383,7 +457,7 @@ impl<T: Config> Pallet<T> {
     fn seed(id: JobId, attempt: u32) -> H256 {
         let subject = (b"llmesh/draw", id, attempt).encode();
         let (random, _) = T::Randomness::random(&subject);
-        sp_core::blake2_256(&(random, subject).encode()).into()
+        BlakeTwo256::hash_of(&(random, subject))
     }
 
     /// Hosts with a live offer within `cap`, room for one more job, and enough stake behind the fees they hold.
@@ -401,7 +475,9 @@ impl<T: Config> Pallet<T> {
                     return None;
                 }
                 let fee = T::Escrow::fee(version.id, terms.price, version.manifest.complexity, priority)?;
-                let free = terms.capacity.saturating_sub(OfferLoad::<T>::get(version.id, &host));
+                let free = terms
+                    .capacity
+                    .saturating_sub(OfferLoad::<T>::get(version.id, &host));
                 let load = Hosts::<T>::get(&host);
                 let has_room = free > 0 && load.in_flight < T::MaxInFlight::get();
                 if fee > cap || !has_room || load.missed >= T::MaxMissed::get() || !T::Stake::is_host(&host) {
@@ -412,7 +488,11 @@ impl<T: Config> Pallet<T> {
                 if reputation < min_reputation || load.value.saturating_add(fee) > stake {
                     return None;
                 }
-                Some(Candidate { weight: draw::weight(stake, reputation, free), host, fee })
+                Some(Candidate {
+                    weight: draw::weight(stake, reputation, free),
+                    host,
+                    fee,
+                })
             })
             .collect()
     }
@@ -448,7 +528,12 @@ impl<T: Config> Pallet<T> {
                 }
                 Err(error) => {
                     let (host, fee) = (part.host.clone(), part.fee);
-                    Self::deposit_event(Event::PaymentFailed { job: id, host, fee, error });
+                    Self::deposit_event(Event::PaymentFailed {
+                        job: id,
+                        host,
+                        fee,
+                        error,
+                    });
                 }
             }
         }
@@ -458,7 +543,11 @@ impl<T: Config> Pallet<T> {
         job.account = account;
         job.state = JobState::Finished(outcome);
         job.finished_at = Some(frame_system::Pallet::<T>::block_number());
-        Self::deposit_event(Event::Finished { job: id, outcome, account });
+        Self::deposit_event(Event::Finished {
+            job: id,
+            outcome,
+            account,
+        });
         Ok(())
     }
 
@@ -470,8 +559,12 @@ impl<T: Config> Pallet<T> {
         Inputs::<T>::remove(id);
         Jobs::<T>::remove(id);
         Self::deposit_event(Event::Removed { job: id });
-        let released =
-            T::Currency::release(&HoldReason::JobDeposit.into(), &job.owner, job.deposit, Precision::BestEffort)?;
+        let released = T::Currency::release(
+            &HoldReason::JobDeposit.into(),
+            &job.owner,
+            job.deposit,
+            Precision::BestEffort,
+        )?;
         ensure!(released == job.deposit, DispatchError::Corruption);
         Ok(())
     }
@@ -483,7 +576,9 @@ impl<T: Config> Pallet<T> {
         host: &T::AccountId,
         state: AssignmentState<BlockNumberFor<T>>,
     ) {
-        let Some(part) = job.assignments.iter_mut().find(|a| a.host == *host) else { return };
+        let Some(part) = job.assignments.iter_mut().find(|a| a.host == *host) else {
+            return;
+        };
         part.state = state;
         let fee = part.fee;
         Work::<T>::remove(host, id);
@@ -509,7 +604,11 @@ pub(crate) fn is_finished<A, B>(job: &Job<A, B>) -> bool {
 }
 
 fn open_state<A: PartialEq, B>(job: &Job<A, B>) -> JobState {
-    if job.pending() > 0 { JobState::Running } else { JobState::Queued }
+    if job.pending() > 0 {
+        JobState::Running
+    } else {
+        JobState::Queued
+    }
 }
 
 /// Tensors that passed the signature's check, in the signature's order, so that equal requests hash equally.

@@ -2,17 +2,21 @@
 
 use crate as pallet_jobs;
 use frame_support::{
-    derive_impl, parameter_types,
+    PalletId, derive_impl, parameter_types,
     traits::{ConstU32, ConstU64, ConstU128, Hooks, Randomness},
     weights::Weight,
 };
 use llmesh_primitives::{
-    Dim, ElementType, JobId, JobParams, MESH, ModelManifest, ModelSignature, ModelVersion, ModelVersionId, OfferTerms,
-    OriginFormat, Priority, Receipt, RuntimeClass, SemVer, Tensor, TensorSpec, Tensors, VersionStatus,
+    Dim, ElementType, JobId, JobParams, MESH, ModelManifest, ModelSignature, ModelVersion, ModelVersionId,
+    OfferTerms, OriginFormat, Priority, Receipt, RuntimeClass, SemVer, Tensor, TensorSpec, Tensors,
+    VersionStatus,
     traits::{Conduct, ModelRegistry, ReceiptSink, ReputationProvider, ReputationSink, StakeProvider},
 };
 use sp_core::H256;
-use sp_runtime::{BuildStorage, DispatchResult, Perbill};
+use sp_runtime::{
+    BuildStorage, DispatchResult, Perbill, Permill,
+    traits::{BlakeTwo256, Hash},
+};
 use std::{cell::RefCell, collections::BTreeMap};
 
 pub type AccountId = u64;
@@ -93,7 +97,12 @@ impl ModelRegistry<AccountId> for Tables {
         world(|w| w.versions.get(&id).cloned())
     }
     fn offers(id: ModelVersionId) -> Vec<(AccountId, OfferTerms)> {
-        world(|w| w.offers.get(&id).map(|o| o.iter().map(|(h, t)| (*h, *t)).collect()).unwrap_or_default())
+        world(|w| {
+            w.offers
+                .get(&id)
+                .map(|o| o.iter().map(|(h, t)| (*h, *t)).collect())
+                .unwrap_or_default()
+        })
     }
     fn max_offers() -> u32 {
         64
@@ -140,13 +149,16 @@ pub struct Dice;
 impl Randomness<H256, u64> for Dice {
     fn random(subject: &[u8]) -> (H256, u64) {
         let now = System::block_number();
-        (sp_core::blake2_256(&codec::Encode::encode(&(subject, now, world(|w| w.luck)))).into(), now)
+        (BlakeTwo256::hash_of(&(subject, now, world(|w| w.luck))), now)
     }
 }
 
 parameter_types! {
-    pub AgendaWeight: Weight = Weight::from_parts(1_000_000_000_000, u64::MAX);
+    pub static AgendaWeight: Weight = Weight::from_parts(1_000_000_000_000, u64::MAX);
     pub const Treasury: AccountId = TREASURY;
+    pub const PoolId: PalletId = PalletId(*b"llm/pool");
+    pub const HostShare: Permill = Permill::from_percent(70);
+    pub const PoolShare: Permill = Permill::from_percent(20);
     pub static ResultDeadline: u64 = 5;
     pub static MaxInFlight: u32 = 16;
 }
@@ -156,6 +168,18 @@ impl crate::BenchmarkHelper<AccountId> for Tables {
     fn make_host(who: &AccountId) {
         world(|w| w.stakes.insert(*who, 10_000 * MESH));
     }
+}
+
+impl pallet_settlement::Config for Test {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Rewards = ();
+    type Treasury = Treasury;
+    type PalletId = PoolId;
+    type HostShare = HostShare;
+    type PoolShare = PoolShare;
+    type MinFee = ConstU128<100_000_000>;
+    type WeightInfo = ();
 }
 
 impl pallet_jobs::Config for Test {
@@ -187,7 +211,11 @@ pub fn version(owner: AccountId, manifest: ModelManifest) -> ModelVersion<Accoun
     ModelVersion {
         id: MODEL,
         name: b"test/model".to_vec().try_into().unwrap(),
-        version: SemVer { major: 1, minor: 0, patch: 0 },
+        version: SemVer {
+            major: 1,
+            minor: 0,
+            patch: 0,
+        },
         owner,
         status: VersionStatus::Active,
         manifest,
@@ -215,7 +243,9 @@ pub fn manifest() -> ModelManifest {
             ]
             .try_into()
             .unwrap(),
-            outputs: vec![spec("y", ElementType::F32, &[Dim::Fixed(2)])].try_into().unwrap(),
+            outputs: vec![spec("y", ElementType::F32, &[Dim::Fixed(2)])]
+                .try_into()
+                .unwrap(),
         },
         probe: Default::default(),
         runtime_class: RuntimeClass::CpuFloat,
@@ -236,7 +266,12 @@ pub fn tensor(name: &str, element_type: ElementType, shape: &[u32], bytes: usize
 }
 
 pub fn inputs() -> Tensors {
-    vec![tensor("a", ElementType::I32, &[1, 2], 8), tensor("b", ElementType::F32, &[3], 12)].try_into().unwrap()
+    vec![
+        tensor("a", ElementType::I32, &[1, 2], 8),
+        tensor("b", ElementType::F32, &[3], 12),
+    ]
+    .try_into()
+    .unwrap()
 }
 
 pub fn outputs() -> Tensors {
@@ -256,13 +291,21 @@ pub fn params(redundancy: u8) -> JobParams {
 pub fn add_host(host: AccountId, stake: u128, capacity: u32) {
     world(|w| {
         w.stakes.insert(host, stake);
-        w.offers.entry(MODEL).or_default().insert(host, OfferTerms { price: FEE, capacity });
+        w.offers
+            .entry(MODEL)
+            .or_default()
+            .insert(host, OfferTerms { price: FEE, capacity });
     });
 }
 
 pub fn submit(redundancy: u8) -> JobId {
     let id = Jobs::next_id();
-    frame_support::assert_ok!(Jobs::submit(RuntimeOrigin::signed(CLIENT), MODEL, inputs(), params(redundancy)));
+    frame_support::assert_ok!(Jobs::submit(
+        RuntimeOrigin::signed(CLIENT),
+        MODEL,
+        inputs(),
+        params(redundancy)
+    ));
     id
 }
 
@@ -289,20 +332,39 @@ pub fn run_to(block: u64) {
 pub fn events() -> Vec<pallet_jobs::Event<Test>> {
     System::events()
         .into_iter()
-        .filter_map(|r| if let RuntimeEvent::Jobs(event) = r.event { Some(event) } else { None })
+        .filter_map(|r| {
+            if let RuntimeEvent::Jobs(event) = r.event {
+                Some(event)
+            } else {
+                None
+            }
+        })
         .collect()
 }
 
 pub fn new_test_ext() -> sp_io::TestExternalities {
+    // Tests can share a thread.
     world(|w| *w = World::default());
+    AgendaWeight::set(Weight::from_parts(1_000_000_000_000, u64::MAX));
+    MaxInFlight::set(16);
     world(|w| w.versions.insert(MODEL, version(5, manifest())));
-    let mut storage = frame_system::GenesisConfig::<Test>::default().build_storage().unwrap();
-    let mut balances: Vec<_> = [CLIENT, OTHER, TREASURY].into_iter().map(|a| (a, 1_000 * MESH)).collect();
+    let mut storage = frame_system::GenesisConfig::<Test>::default()
+        .build_storage()
+        .unwrap();
+    let mut balances: Vec<_> = [CLIENT, OTHER, TREASURY]
+        .into_iter()
+        .map(|a| (a, 1_000 * MESH))
+        .collect();
     balances.extend((HOST..HOST + 40).map(|a| (a, MESH)));
-    pallet_balances::GenesisConfig::<Test> { balances, ..Default::default() }
+    pallet_balances::GenesisConfig::<Test> {
+        balances,
+        ..Default::default()
+    }
+    .assimilate_storage(&mut storage)
+    .unwrap();
+    pallet_settlement::GenesisConfig::<Test>::default()
         .assimilate_storage(&mut storage)
         .unwrap();
-    pallet_settlement::GenesisConfig::<Test>::default().assimilate_storage(&mut storage).unwrap();
     let mut ext = sp_io::TestExternalities::from(storage);
     ext.execute_with(|| run_to(1));
     ext

@@ -1,16 +1,18 @@
-use crate::{Agenda, Error, Event, HoldReason, Hosts, Inputs, Jobs as JobsMap, OfferLoad, Results, Work, mock::*};
+use crate::{
+    Agenda, Error, Event, HoldReason, Hosts, Inputs, Jobs as JobsMap, OfferLoad, Results, Work, mock::*,
+};
 use frame_support::{
     assert_noop, assert_ok,
     dispatch::{GetDispatchInfo, Pays},
     traits::fungible::InspectHold,
 };
 use llmesh_primitives::{
-    AssignmentState, ElementType, FailureReason, JobId, JobOutcome, JobParams, JobState, MESH, OfferTerms, Priority,
-    Tensor, Tensors, VersionStatus,
+    AssignmentState, ElementType, FailureReason, JobId, JobOutcome, JobParams, JobState, MESH, OfferTerms,
+    Priority, Tensor, Tensors, VersionStatus,
     job::hash_tensors,
     traits::{Conduct, Escrow},
 };
-use sp_runtime::{DispatchError, Perbill, TokenError};
+use sp_runtime::{DispatchError, Perbill};
 
 mod draw;
 mod money;
@@ -53,7 +55,12 @@ mod submission {
             assert_eq!(job(id).state, JobState::Queued);
             assert_eq!(
                 events(),
-                [Event::Submitted { job: id, owner: CLIENT, model: MODEL, max_fee: 2 * FEE }]
+                [Event::Submitted {
+                    job: id,
+                    owner: CLIENT,
+                    model: MODEL,
+                    max_fee: 2 * FEE
+                }]
             );
         });
     }
@@ -64,13 +71,18 @@ mod submission {
             let first = submit(1);
             let mut reversed = inputs().into_inner();
             reversed.reverse();
-            assert_ok!(Jobs::submit(signed(CLIENT), MODEL, reversed.try_into().unwrap(), params(1)));
+            assert_ok!(Jobs::submit(
+                signed(CLIENT),
+                MODEL,
+                reversed.try_into().unwrap(),
+                params(1)
+            ));
             assert_eq!(job(first).input_hash, job(first + 1).input_hash);
             assert_eq!(job(first).input_hash, hash_tensors(&inputs()));
         });
     }
 
-    fn refused(change: impl FnOnce(&mut Vec<Tensor>, &mut JobParams), error: Error<Test>) {
+    fn refused<R>(change: impl FnOnce(&mut Vec<Tensor>, &mut JobParams) -> R, error: Error<Test>) {
         build_and_execute(|| {
             let (mut tensors, mut params) = (inputs().into_inner(), params(1));
             change(&mut tensors, &mut params);
@@ -81,18 +93,42 @@ mod submission {
 
     #[test]
     fn every_way_in_which_tensors_can_be_wrong_has_its_error() {
-        refused(|t, _| t[0].name = b"x".to_vec().try_into().unwrap(), Error::UnknownTensor);
+        refused(
+            |t, _| t[0].name = b"x".to_vec().try_into().unwrap(),
+            Error::UnknownTensor,
+        );
         refused(|t, _| t[1] = t[0].clone(), Error::RepeatedTensor);
-        refused(|t, _| drop(t.pop()), Error::MissingTensor);
+        refused(|t, _| t.pop(), Error::MissingTensor);
         refused(|t, _| t.clear(), Error::MissingTensor);
-        refused(|t, _| t[0].element_type = ElementType::I64, Error::WrongElementType);
-        refused(|t, _| t[0].shape = vec![2, 1].try_into().unwrap(), Error::WrongShape);
-        refused(|t, _| t[0].shape = vec![0, 2].try_into().unwrap(), Error::WrongShape);
-        refused(|t, _| t[0].shape = vec![5, 2].try_into().unwrap(), Error::WrongShape);
+        refused(
+            |t, _| t[0].element_type = ElementType::I64,
+            Error::WrongElementType,
+        );
+        refused(
+            |t, _| t[0].shape = vec![2, 1].try_into().unwrap(),
+            Error::WrongShape,
+        );
+        refused(
+            |t, _| t[0].shape = vec![0, 2].try_into().unwrap(),
+            Error::WrongShape,
+        );
+        refused(
+            |t, _| t[0].shape = vec![5, 2].try_into().unwrap(),
+            Error::WrongShape,
+        );
         refused(|t, _| t[0].shape = vec![2].try_into().unwrap(), Error::WrongShape);
-        refused(|t, _| t[0].data = vec![0; 7].try_into().unwrap(), Error::WrongByteLength);
-        refused(|t, _| t[0].data = vec![0; 9].try_into().unwrap(), Error::WrongByteLength);
-        refused(|t, _| t[0].data = vec![0; 2000].try_into().unwrap(), Error::InputTooLarge);
+        refused(
+            |t, _| t[0].data = vec![0; 7].try_into().unwrap(),
+            Error::WrongByteLength,
+        );
+        refused(
+            |t, _| t[0].data = vec![0; 9].try_into().unwrap(),
+            Error::WrongByteLength,
+        );
+        refused(
+            |t, _| t[0].data = vec![0; 2000].try_into().unwrap(),
+            Error::InputTooLarge,
+        );
     }
 
     #[test]
@@ -107,16 +143,25 @@ mod submission {
     #[test]
     fn the_model_must_exist_and_take_work() {
         build_and_execute(|| {
-            assert_noop!(Jobs::submit(signed(CLIENT), 99, inputs(), params(1)), Error::<Test>::UnknownModel);
+            assert_noop!(
+                Jobs::submit(signed(CLIENT), 99, inputs(), params(1)),
+                Error::<Test>::UnknownModel
+            );
             world(|w| w.versions.get_mut(&MODEL).unwrap().status = VersionStatus::Yanked);
-            assert_noop!(Jobs::submit(signed(CLIENT), MODEL, inputs(), params(1)), Error::<Test>::ModelYanked);
+            assert_noop!(
+                Jobs::submit(signed(CLIENT), MODEL, inputs(), params(1)),
+                Error::<Test>::ModelYanked
+            );
             world(|w| w.versions.get_mut(&MODEL).unwrap().status = VersionStatus::Deprecated);
             submit(1);
             world(|w| {
                 let spec = &mut w.versions.get_mut(&MODEL).unwrap().manifest.signature.outputs[0];
                 spec.shape = vec![llmesh_primitives::Dim::UpTo(1_000)].try_into().unwrap();
             });
-            assert_noop!(Jobs::submit(signed(CLIENT), MODEL, inputs(), params(1)), Error::<Test>::ModelTooLarge);
+            assert_noop!(
+                Jobs::submit(signed(CLIENT), MODEL, inputs(), params(1)),
+                Error::<Test>::ModelTooLarge
+            );
         });
     }
 
@@ -127,7 +172,7 @@ mod submission {
             params.max_fee = 10_000 * MESH;
             assert_noop!(
                 Jobs::submit(signed(CLIENT), MODEL, inputs(), params),
-                DispatchError::Token(TokenError::FundsUnavailable)
+                pallet_settlement::Error::<Test>::InsufficientFunds
             );
             assert_noop!(
                 Jobs::submit(RuntimeOrigin::none(), MODEL, inputs(), params),
@@ -147,7 +192,15 @@ mod result {
             let (before, treasury, host) = (free(CLIENT), free(TREASURY), free(HOST));
             let id = submit(1);
             next_block();
-            assert_eq!(events(), [Event::Drawn { job: id, host: HOST, fee: FEE, deadline: 7 }]);
+            assert_eq!(
+                events(),
+                [Event::Drawn {
+                    job: id,
+                    host: HOST,
+                    fee: FEE,
+                    deadline: 7
+                }]
+            );
             assert_eq!(job(id).state, JobState::Running);
             assert_eq!(Hosts::<Test>::get(HOST).value, FEE);
             assert_eq!(Jobs::work_of(&HOST, 10).len(), 1);
@@ -157,7 +210,12 @@ mod result {
             let account = job(id).account;
             assert_eq!(job(id).state, JobState::Finished(JobOutcome::Settled));
             assert_eq!(
-                (account.host_paid, account.pool_paid, account.treasury_paid, account.refunded),
+                (
+                    account.host_paid,
+                    account.pool_paid,
+                    account.treasury_paid,
+                    account.refunded
+                ),
                 (FEE * 7 / 10, FEE * 2 / 10, FEE / 10, 0)
             );
             assert_eq!(free(HOST), host + FEE * 7 / 10);
@@ -170,7 +228,10 @@ mod result {
             let result = Results::<Test>::get(id, HOST).unwrap();
             assert_eq!(result.outputs, outputs());
             assert_eq!(result.receipt.output_hash, hash_tensors(&outputs()));
-            assert_eq!(world(|w| w.receipts.clone()), [(id, HOST, result.receipt.hash(&HOST))]);
+            assert_eq!(
+                world(|w| w.receipts.clone()),
+                [(id, HOST, result.receipt.hash(&HOST))]
+            );
             assert_eq!(world(|w| w.uses[&MODEL]), 0);
         });
     }
@@ -193,18 +254,33 @@ mod result {
     fn of_a_stranger_or_a_second_one_or_a_late_one_is_refused() {
         build_and_execute(|| {
             add_host(HOST, 10_000 * MESH, 4);
-            assert_noop!(Jobs::submit_result(signed(HOST), 0, outputs(), None), Error::<Test>::UnknownJob);
+            assert_noop!(
+                Jobs::submit_result(signed(HOST), 0, outputs(), None),
+                Error::<Test>::UnknownJob
+            );
             let id = submit(1);
-            assert_noop!(Jobs::submit_result(signed(HOST), id, outputs(), None), Error::<Test>::NotDrawn);
+            assert_noop!(
+                Jobs::submit_result(signed(HOST), id, outputs(), None),
+                Error::<Test>::NotDrawn
+            );
             next_block();
-            assert_noop!(Jobs::submit_result(signed(OTHER), id, outputs(), None), Error::<Test>::NotDrawn);
+            assert_noop!(
+                Jobs::submit_result(signed(OTHER), id, outputs(), None),
+                Error::<Test>::NotDrawn
+            );
             deliver(id, HOST);
-            assert_noop!(Jobs::submit_result(signed(HOST), id, outputs(), None), Error::<Test>::AlreadyDelivered);
+            assert_noop!(
+                Jobs::submit_result(signed(HOST), id, outputs(), None),
+                Error::<Test>::AlreadyDelivered
+            );
 
             let late = submit(1);
             next_block();
             run_to(job(late).assignments[0].deadline + 1);
-            assert_noop!(Jobs::submit_result(signed(HOST), late, outputs(), None), Error::<Test>::DeadlinePassed);
+            assert_noop!(
+                Jobs::submit_result(signed(HOST), late, outputs(), None),
+                Error::<Test>::DeadlinePassed
+            );
         });
     }
 
@@ -226,12 +302,25 @@ mod result {
             add_host(HOST, 10_000 * MESH, 4);
             let id = submit(1);
             next_block();
-            let try_with = |t: Vec<Tensor>| Jobs::submit_result(signed(HOST), id, t.try_into().unwrap(), None);
+            let try_with =
+                |t: Vec<Tensor>| Jobs::submit_result(signed(HOST), id, t.try_into().unwrap(), None);
             assert_noop!(try_with(vec![]), Error::<Test>::MissingTensor);
-            assert_noop!(try_with(vec![tensor("z", ElementType::F32, &[2], 8)]), Error::<Test>::UnknownTensor);
-            assert_noop!(try_with(vec![tensor("y", ElementType::F32, &[3], 12)]), Error::<Test>::WrongShape);
-            assert_noop!(try_with(vec![tensor("y", ElementType::F32, &[2], 9)]), Error::<Test>::WrongByteLength);
-            assert_noop!(try_with(vec![tensor("y", ElementType::F32, &[2], 600)]), Error::<Test>::OutputTooLarge);
+            assert_noop!(
+                try_with(vec![tensor("z", ElementType::F32, &[2], 8)]),
+                Error::<Test>::UnknownTensor
+            );
+            assert_noop!(
+                try_with(vec![tensor("y", ElementType::F32, &[3], 12)]),
+                Error::<Test>::WrongShape
+            );
+            assert_noop!(
+                try_with(vec![tensor("y", ElementType::F32, &[2], 9)]),
+                Error::<Test>::WrongByteLength
+            );
+            assert_noop!(
+                try_with(vec![tensor("y", ElementType::F32, &[2], 600)]),
+                Error::<Test>::OutputTooLarge
+            );
             deliver(id, HOST);
         });
     }
@@ -251,7 +340,10 @@ mod redundancy {
             hosts.dedup();
             assert_eq!(hosts.len(), 5);
             for (n, host) in hosts.iter().enumerate() {
-                assert!(!matches!(job(id).state, JobState::Finished(_)), "ended after {n} results");
+                assert!(
+                    !matches!(job(id).state, JobState::Finished(_)),
+                    "ended after {n} results"
+                );
                 deliver(id, *host);
             }
             assert_eq!(job(id).state, JobState::Finished(JobOutcome::Settled));
@@ -372,7 +464,10 @@ mod refusal {
                 Jobs::decline(signed(first), id, FailureReason::HostUnavailable),
                 Error::<Test>::AlreadyDeclined
             );
-            assert_noop!(Jobs::submit_result(signed(first), id, outputs(), None), Error::<Test>::AlreadyDeclined);
+            assert_noop!(
+                Jobs::submit_result(signed(first), id, outputs(), None),
+                Error::<Test>::AlreadyDeclined
+            );
             next_block();
             assert_eq!(hosts_of(id).len(), 2);
             assert!(world(|w| w.conduct.is_empty()));
@@ -387,10 +482,17 @@ mod refusal {
             let id = submit(1);
             for n in 0..2 {
                 next_block();
-                assert_ok!(Jobs::decline(signed(hosts_of(id)[n]), id, FailureReason::ModelError));
+                assert_ok!(Jobs::decline(
+                    signed(hosts_of(id)[n]),
+                    id,
+                    FailureReason::ModelError
+                ));
             }
             next_block();
-            assert_eq!(job(id).state, JobState::Finished(JobOutcome::Failed(FailureReason::ModelError)));
+            assert_eq!(
+                job(id).state,
+                JobState::Finished(JobOutcome::Failed(FailureReason::ModelError))
+            );
             assert_eq!(job(id).account.refunded, FEE);
         });
     }
@@ -402,10 +504,17 @@ mod refusal {
             let id = submit(1);
             for n in 0..15 {
                 next_block();
-                assert_ok!(Jobs::decline(signed(hosts_of(id)[n]), id, FailureReason::HostUnavailable));
+                assert_ok!(Jobs::decline(
+                    signed(hosts_of(id)[n]),
+                    id,
+                    FailureReason::HostUnavailable
+                ));
             }
             next_block();
-            assert_eq!(job(id).state, JobState::Finished(JobOutcome::Failed(FailureReason::TooManyAttempts)));
+            assert_eq!(
+                job(id).state,
+                JobState::Finished(JobOutcome::Failed(FailureReason::TooManyAttempts))
+            );
         });
     }
 }
@@ -440,7 +549,10 @@ mod ending {
             assert_noop!(Jobs::remove(signed(OTHER), id), Error::<Test>::NotOwner);
             assert_ok!(Jobs::remove(signed(CLIENT), id));
             assert_eq!(deposit(), 0);
-            assert_eq!(Results::<Test>::iter().count() + Inputs::<Test>::iter().count(), 0);
+            assert_eq!(
+                Results::<Test>::iter().count() + Inputs::<Test>::iter().count(),
+                0
+            );
         });
     }
 
@@ -468,6 +580,7 @@ mod agenda {
     fn leaves_to_the_next_block_what_does_not_fit_and_forgets_nothing() {
         build_and_execute(|| {
             MaxInFlight::set(1_000);
+            AgendaWeight::set(Jobs::costliest_step() * 4);
             add_host(HOST, 1_000_000 * MESH, 1_000);
             let jobs: Vec<_> = (0..200).map(|_| submit(1)).collect();
             let drawn = || jobs.iter().filter(|id| !hosts_of(**id).is_empty()).count();
@@ -502,7 +615,11 @@ mod agenda {
     #[test]
     fn the_weight_of_a_call_is_bounded_by_the_block() {
         build_and_execute(|| {
-            let call = RuntimeCall::Jobs(crate::Call::submit { model: MODEL, inputs: inputs(), params: params(1) });
+            let call = RuntimeCall::Jobs(crate::Call::submit {
+                model: MODEL,
+                inputs: inputs(),
+                params: params(1),
+            });
             assert!(call.get_dispatch_info().call_weight.ref_time() > 0);
             assert!(Work::<Test>::iter().next().is_none());
         });
@@ -512,7 +629,7 @@ mod agenda {
 mod eligibility {
     use super::*;
 
-    fn who_is_drawn(change: impl FnOnce(&mut World), params: JobParams) -> Vec<AccountId> {
+    fn who_is_drawn<R>(change: impl FnOnce(&mut World) -> R, params: JobParams) -> Vec<AccountId> {
         let mut drawn = vec![];
         build_and_execute(|| {
             add_host(HOST, 10_000 * MESH, 4);
@@ -529,22 +646,39 @@ mod eligibility {
         assert_eq!(who_is_drawn(|_| (), params(1)), [HOST]);
         let nobody: [AccountId; 0] = [];
         let price = |w: &mut World, price| {
-            w.offers.get_mut(&MODEL).unwrap().insert(HOST, OfferTerms { price, capacity: 4 });
+            w.offers
+                .get_mut(&MODEL)
+                .unwrap()
+                .insert(HOST, OfferTerms { price, capacity: 4 });
         };
         assert_eq!(who_is_drawn(|w| price(w, FEE + 10), params(1)), nobody);
-        assert_eq!(who_is_drawn(|w| drop(w.stakes.remove(&HOST)), params(1)), nobody);
-        assert_eq!(who_is_drawn(|w| drop(w.stakes.insert(HOST, FEE - 1)), params(1)), nobody);
-        assert_eq!(who_is_drawn(|w| drop(w.scores.insert(HOST, Perbill::zero())), params(1)), nobody);
-        let picky = JobParams { min_reputation: Perbill::from_percent(60), ..params(1) };
+        assert_eq!(who_is_drawn(|w| w.stakes.remove(&HOST), params(1)), nobody);
+        assert_eq!(
+            who_is_drawn(|w| w.stakes.insert(HOST, FEE - 1), params(1)),
+            nobody
+        );
+        assert_eq!(
+            who_is_drawn(|w| w.scores.insert(HOST, Perbill::zero()), params(1)),
+            nobody
+        );
+        let picky = JobParams {
+            min_reputation: Perbill::from_percent(60),
+            ..params(1)
+        };
         assert_eq!(who_is_drawn(|_| (), picky), nobody);
-        assert_eq!(who_is_drawn(|w| drop(w.scores.insert(HOST, Perbill::from_percent(60))), picky), [HOST]);
+        assert_eq!(
+            who_is_drawn(|w| w.scores.insert(HOST, Perbill::from_percent(60)), picky),
+            [HOST]
+        );
     }
 
     #[test]
     fn a_hosts_open_fees_never_exceed_its_stake() {
         build_and_execute(|| {
             add_host(HOST, 3 * FEE + FEE / 2, 10);
-            (0..5).for_each(|_| drop(submit(1)));
+            (0..5).for_each(|_| {
+                submit(1);
+            });
             next_block();
             assert_eq!(Hosts::<Test>::get(HOST).in_flight, 3);
         });
@@ -560,7 +694,10 @@ mod eligibility {
             add_host(HOST + 1, 10_000 * MESH, 4);
             world(|w| w.offers.get_mut(&MODEL).unwrap().get_mut(&HOST).unwrap().price = 2 * FEE);
             let quote = Jobs::quote(MODEL, Priority::Normal, Perbill::zero()).unwrap();
-            assert_eq!((quote.lowest, quote.highest, quote.hosts), (Some(FEE), Some(2 * FEE), 2));
+            assert_eq!(
+                (quote.lowest, quote.highest, quote.hosts),
+                (Some(FEE), Some(2 * FEE), 2)
+            );
         });
     }
 }

@@ -1,8 +1,8 @@
 //! What must hold between blocks.
 
 use crate::{
-    Agenda, AgendaCursor, Config, HoldReason, HostLoad, Hosts, Inputs, Jobs, NextJobId, OfferLoad, Pallet, Results,
-    Work, draw::AgendaKey, lifecycle::is_finished,
+    Agenda, AgendaCursor, Config, HoldReason, HostLoad, Hosts, Inputs, Jobs, NextJobId, OfferLoad, Pallet,
+    Results, Work, draw::AgendaKey, lifecycle::is_finished,
 };
 use alloc::collections::BTreeMap;
 use codec::Encode;
@@ -27,16 +27,25 @@ impl<T: Config> Pallet<T> {
                 Agenda::<T>::contains_key(job.wakes_at, AgendaKey::new(job.params.priority, id)),
                 "job is not on the agenda"
             );
-            ensure!(job.wakes_at >= AgendaCursor::<T>::get(), "job lies behind the agenda's cursor");
+            ensure!(
+                job.wakes_at >= AgendaCursor::<T>::get(),
+                "job lies behind the agenda's cursor"
+            );
             let inputs = Inputs::<T>::get(id).ok_or("job without input")?;
             ensure!(hash_tensors(&inputs) == job.input_hash, "input hash differs");
 
             let owner = job.owner.encode();
             *deposits.entry(owner.clone()).or_default() += job.deposit;
             let account = job.account;
-            ensure!(account.escrowed == job.params.max_fee, "escrow differs from the fee cap");
+            ensure!(
+                account.escrowed == job.params.max_fee,
+                "escrow differs from the fee cap"
+            );
             if is_finished(&job) {
-                ensure!(job.finished_at.is_some() && job.pending() == 0, "finished job with work under way");
+                ensure!(
+                    job.finished_at.is_some() && job.pending() == 0,
+                    "finished job with work under way"
+                );
                 ensure!(
                     account.host_paid + account.pool_paid + account.treasury_paid == account.fee
                         && account.fee + account.refunded == account.escrowed,
@@ -46,18 +55,29 @@ impl<T: Config> Pallet<T> {
                 ensure!(job.finished_at.is_none(), "open job with an end");
                 *escrows.entry(owner).or_default() += account.escrowed;
                 let open = job.delivered() + job.pending();
-                ensure!(open <= usize::from(job.params.redundancy), "more hosts than asked for");
+                ensure!(
+                    open <= usize::from(job.params.redundancy),
+                    "more hosts than asked for"
+                );
             }
             let fees: u128 = job
                 .assignments
                 .iter()
-                .filter(|a| matches!(a.state, AssignmentState::Delivered { .. } | AssignmentState::Pending))
+                .filter(|a| {
+                    matches!(
+                        a.state,
+                        AssignmentState::Delivered { .. } | AssignmentState::Pending
+                    )
+                })
                 .map(|a| a.fee)
                 .sum();
             ensure!(fees <= job.params.max_fee, "fees exceed the cap");
             for (i, part) in job.assignments.iter().enumerate() {
                 ensure!(
-                    !job.assignments.iter().skip(i + 1).any(|other| other.host == part.host),
+                    !job.assignments
+                        .iter()
+                        .skip(i + 1)
+                        .any(|other| other.host == part.host),
                     "host drawn twice"
                 );
                 match part.state {
@@ -69,10 +89,15 @@ impl<T: Config> Pallet<T> {
                         load.1 += part.fee;
                         *offer_loads.entry((job.model, part.host.encode())).or_default() += 1;
                     }
-                    AssignmentState::Delivered { output_hash, receipt, .. } => {
+                    AssignmentState::Delivered {
+                        output_hash, receipt, ..
+                    } => {
                         results += 1;
                         let result = Results::<T>::get(id, &part.host).ok_or("result is missing")?;
-                        ensure!(hash_tensors(&result.outputs) == output_hash, "output hash differs");
+                        ensure!(
+                            hash_tensors(&result.outputs) == output_hash,
+                            "output hash differs"
+                        );
                         ensure!(result.receipt.hash(&part.host) == receipt, "receipt hash differs");
                     }
                     _ => {}
@@ -80,17 +105,26 @@ impl<T: Config> Pallet<T> {
             }
         }
 
-        ensure!(Agenda::<T>::iter().count() == jobs, "agenda entries without a job");
+        ensure!(
+            Agenda::<T>::iter().count() == jobs,
+            "agenda entries without a job"
+        );
         ensure!(Inputs::<T>::iter().count() == jobs, "inputs without a job");
         ensure!(Results::<T>::iter().count() == results, "results without a job");
         ensure!(Work::<T>::iter().count() == work, "work without a job");
         for (host, HostLoad { in_flight, value, .. }) in Hosts::<T>::iter() {
             let expected = loads.remove(&host.encode()).unwrap_or_default();
-            ensure!((in_flight, value) == expected, "a host's load differs from its jobs");
+            ensure!(
+                (in_flight, value) == expected,
+                "a host's load differs from its jobs"
+            );
         }
         ensure!(loads.is_empty(), "a host's load is missing");
         for (model, host, n) in OfferLoad::<T>::iter() {
-            ensure!(offer_loads.remove(&(model, host.encode())) == Some(n), "an offer's load differs from its jobs");
+            ensure!(
+                offer_loads.remove(&(model, host.encode())) == Some(n),
+                "an offer's load differs from its jobs"
+            );
         }
         ensure!(offer_loads.is_empty(), "an offer's load is missing");
 
@@ -101,9 +135,15 @@ impl<T: Config> Pallet<T> {
                 "deposits on hold differ from the jobs'"
             );
             let escrow = escrows.remove(&who.encode()).unwrap_or_default();
-            ensure!(T::Escrow::held(&who) == escrow, "escrow differs from the open jobs' fee caps");
+            ensure!(
+                T::Escrow::held(&who) == escrow,
+                "escrow differs from the open jobs' fee caps"
+            );
         }
-        ensure!(deposits.is_empty() && escrows.is_empty(), "a client with jobs has no account");
+        ensure!(
+            deposits.is_empty() && escrows.is_empty(),
+            "a client with jobs has no account"
+        );
         Ok(())
     }
 }

@@ -33,7 +33,12 @@ impl<T: Config> Pallet<T> {
             .into_iter()
             .take(limit as usize)
             .filter_map(|(job, model, assignment)| {
-                Some(WorkItem { job, model, assignment, inputs: Inputs::<T>::get(job)? })
+                Some(WorkItem {
+                    job,
+                    model,
+                    assignment,
+                    inputs: Inputs::<T>::get(job)?,
+                })
             })
             .collect()
     }

@@ -1,8 +1,8 @@
 //! Runtime APIs: every read that a person or a worker needs, in one call.
 
 use crate::{
-    Assignment, Job, JobId, JobResult, ModelVersion, ModelVersionId, OfferTerms, Priority, SemVer, StakeAccount,
-    Tensors,
+    Assignment, Job, JobId, JobResult, ModelVersion, ModelVersionId, OfferTerms, Priority, SemVer,
+    StakeAccount, Tensors,
 };
 use alloc::vec::Vec;
 use codec::{Decode, Encode};

@@ -4,7 +4,10 @@ use crate::{ContentId, JobId, ModelVersionId, model::RuntimeClass, tensor::Tenso
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use sp_core::{ConstU32, H256, bounded::BoundedVec};
-use sp_runtime::Perbill;
+use sp_runtime::{
+    Perbill,
+    traits::{BlakeTwo256, Hash},
+};
 
 /// Most hosts that one job can ask for.
 pub const MAX_REDUNDANCY: u32 = 5;
@@ -13,7 +16,18 @@ pub const MAX_ATTEMPTS: u32 = 15;
 
 /// Order in which queued jobs are drawn, and the factor on their fee.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
     TypeInfo,
 )]
 pub enum Priority {
@@ -27,7 +41,9 @@ pub enum Priority {
 }
 
 /// What a client asks for beside model and input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
 pub struct JobParams {
     /// Most that the client pays for all hosts together, in planck. Held until the job ends.
     pub max_fee: u128,
@@ -40,7 +56,9 @@ pub struct JobParams {
 }
 
 /// Where a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
 pub enum JobState {
     /// Waits for its (first or next) draw; nobody is at work.
     Queued,
@@ -51,7 +69,9 @@ pub enum JobState {
 }
 
 /// How a job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
 pub enum JobOutcome {
     /// All hosts asked for delivered and were paid; the rest of the fee cap went back.
     Settled,
@@ -66,7 +86,9 @@ pub enum JobOutcome {
 }
 
 /// Why no result can be had, or why a host hands a job back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
 pub enum FailureReason {
     /// The model failed on this input.
     ModelError,
@@ -92,12 +114,18 @@ pub struct Assignment<AccountId, BlockNumber> {
 }
 
 /// Where one host's part stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
 pub enum AssignmentState<BlockNumber> {
     /// The host is at work.
     Pending,
     /// The result is in.
-    Delivered { at: BlockNumber, output_hash: H256, receipt: H256 },
+    Delivered {
+        at: BlockNumber,
+        output_hash: H256,
+        receipt: H256,
+    },
     /// The deadline passed.
     TimedOut,
     /// The host handed the job back.
@@ -146,12 +174,18 @@ pub struct Job<AccountId, BlockNumber> {
 impl<AccountId: PartialEq, BlockNumber> Job<AccountId, BlockNumber> {
     /// Results that are in.
     pub fn delivered(&self) -> usize {
-        self.assignments.iter().filter(|a| matches!(a.state, AssignmentState::Delivered { .. })).count()
+        self.assignments
+            .iter()
+            .filter(|a| matches!(a.state, AssignmentState::Delivered { .. }))
+            .count()
     }
 
     /// Hosts at work.
     pub fn pending(&self) -> usize {
-        self.assignments.iter().filter(|a| matches!(a.state, AssignmentState::Pending)).count()
+        self.assignments
+            .iter()
+            .filter(|a| matches!(a.state, AssignmentState::Pending))
+            .count()
     }
 }
 
@@ -185,11 +219,11 @@ impl Receipt {
 
     /// BLAKE2b-256 over domain, host and receipt.
     pub fn hash<AccountId: Encode>(&self, host: &AccountId) -> H256 {
-        sp_core::blake2_256(&(Self::DOMAIN, host, self).encode()).into()
+        BlakeTwo256::hash_of(&(Self::DOMAIN, host, self))
     }
 }
 
 /// Hash of a request's or a result's tensors, see [`Receipt`].
 pub fn hash_tensors(tensors: &Tensors) -> H256 {
-    tensors.using_encoded(sp_core::blake2_256).into()
+    BlakeTwo256::hash_of(tensors)
 }

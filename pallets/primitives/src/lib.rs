@@ -17,6 +17,9 @@ pub mod staking;
 pub mod tensor;
 pub mod traits;
 
+#[cfg(test)]
+mod tests;
+
 pub use job::{
     Assignment, AssignmentState, FailureReason, Job, JobAccount, JobOutcome, JobParams, JobResult, JobState,
     Priority, Receipt,

@@ -1,6 +1,9 @@
 //! Models as the registry describes them.
 
-use crate::{ContentId, ModelVersionId, tensor::{ModelSignature, TensorName}};
+use crate::{
+    ContentId, ModelVersionId,
+    tensor::{ModelSignature, TensorName},
+};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use sp_core::{ConstU32, bounded::BoundedVec};
@@ -20,7 +23,18 @@ pub type Namespace = BoundedVec<u8, ConstU32<MAX_NAMESPACE_BYTES>>;
 
 /// A semantic version without pre-release and build parts (<https://semver.org>).
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
     TypeInfo,
 )]
 pub struct SemVer {
@@ -42,13 +56,23 @@ impl core::str::FromStr for SemVer {
         const EXPECTED: &str = "a version is three numbers, like 1.2.0";
         let mut parts = s.split('.').map(|p| p.parse::<u16>().map_err(|_| EXPECTED));
         let mut next = || parts.next().unwrap_or(Err(EXPECTED));
-        let version = Self { major: next()?, minor: next()?, patch: next()? };
-        if parts.next().is_some() { Err(EXPECTED) } else { Ok(version) }
+        let version = Self {
+            major: next()?,
+            minor: next()?,
+            patch: next()?,
+        };
+        if parts.next().is_some() {
+            Err(EXPECTED)
+        } else {
+            Ok(version)
+        }
     }
 }
 
 /// The framework that a model was made in. What is hosted is always ONNX.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
 pub enum OriginFormat {
     Onnx,
     TensorFlow,
@@ -56,7 +80,9 @@ pub enum OriginFormat {
 }
 
 /// Machines on which a model's results can be compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
 pub enum RuntimeClass {
     /// Floating point on any x86-64 or AArch64 CPU.
     CpuFloat,
@@ -93,7 +119,9 @@ pub struct ModelManifest {
 }
 
 /// Whether a version takes new work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
 pub enum VersionStatus {
     /// New offers and jobs.
     Active,
@@ -117,7 +145,9 @@ pub struct ModelVersion<AccountId> {
 }
 
 /// What a host asks and holds ready for one model version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
 pub struct OfferTerms {
     /// Planck per million MACs; at least the version's base price.
     pub price: u128,

@@ -22,7 +22,18 @@ pub type Tensors = BoundedVec<Tensor, ConstU32<MAX_TENSORS>>;
 
 /// Element type of a tensor; the set that ONNX names, without strings and complex numbers.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
 )]
 pub enum ElementType {
     /// One byte an element, 0 or 1.
@@ -97,9 +108,7 @@ impl ElementType {
 }
 
 /// A dense tensor: row-major, little-endian, no padding.
-#[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Tensor {
     /// Name as in the model's signature.
     pub name: TensorName,
@@ -117,9 +126,18 @@ impl Tensor {
     /// # Errors
     /// [`TensorError::TooLarge`] when a bound is exceeded, [`TensorError::WrongByteLength`] when the data does not fit
     /// the shape.
-    pub fn new(name: &str, element_type: ElementType, shape: &[u32], data: Vec<u8>) -> Result<Self, TensorError> {
+    pub fn new(
+        name: &str,
+        element_type: ElementType,
+        shape: &[u32],
+        data: Vec<u8>,
+    ) -> Result<Self, TensorError> {
         let tensor = Self {
-            name: name.as_bytes().to_vec().try_into().map_err(|_| TensorError::TooLarge)?,
+            name: name
+                .as_bytes()
+                .to_vec()
+                .try_into()
+                .map_err(|_| TensorError::TooLarge)?,
             element_type,
             shape: shape.to_vec().try_into().map_err(|_| TensorError::TooLarge)?,
             data: data.try_into().map_err(|_| TensorError::TooLarge)?,
@@ -131,7 +149,11 @@ impl Tensor {
     /// Whether the data has exactly the length that type and shape call for.
     pub fn check_length(&self) -> Result<(), TensorError> {
         let expected = byte_length(self.element_type, &self.shape).ok_or(TensorError::TooLarge)?;
-        if expected == self.data.len() as u64 { Ok(()) } else { Err(TensorError::WrongByteLength) }
+        if expected == self.data.len() as u64 {
+            Ok(())
+        } else {
+            Err(TensorError::WrongByteLength)
+        }
     }
 
     /// The name as text; invalid UTF-8 reads as an empty name.
@@ -142,7 +164,9 @@ impl Tensor {
 
 /// Bytes of a dense tensor, `None` when that overflows.
 pub fn byte_length(element_type: ElementType, shape: &[u32]) -> Option<u64> {
-    shape.iter().try_fold(u64::from(element_type.size()), |n, d| n.checked_mul(u64::from(*d)))
+    shape.iter().try_fold(u64::from(element_type.size()), |n, d| {
+        n.checked_mul(u64::from(*d))
+    })
 }
 
 /// One dimension in a signature.
@@ -174,9 +198,7 @@ impl Dim {
 }
 
 /// Name, element type and shape of one of a model's inputs or outputs.
-#[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct TensorSpec {
     pub name: TensorName,
     pub element_type: ElementType,
@@ -188,7 +210,9 @@ impl TensorSpec {
     pub fn max_bytes(&self) -> Option<u64> {
         self.shape
             .iter()
-            .try_fold(u64::from(self.element_type.size()), |n, d| n.checked_mul(u64::from(d.max())))
+            .try_fold(u64::from(self.element_type.size()), |n, d| {
+                n.checked_mul(u64::from(d.max()))
+            })
     }
 
     fn check(&self, tensor: &Tensor) -> Result<(), TensorError> {
@@ -196,7 +220,11 @@ impl TensorSpec {
             return Err(TensorError::WrongElementType);
         }
         if tensor.shape.len() != self.shape.len()
-            || !self.shape.iter().zip(tensor.shape.iter()).all(|(dim, n)| dim.accepts(*n))
+            || !self
+                .shape
+                .iter()
+                .zip(tensor.shape.iter())
+                .all(|(dim, n)| dim.accepts(*n))
         {
             return Err(TensorError::WrongShape);
         }
@@ -205,9 +233,7 @@ impl TensorSpec {
 }
 
 /// What a model takes and gives.
-#[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct ModelSignature {
     pub inputs: BoundedVec<TensorSpec, ConstU32<MAX_TENSORS>>,
     pub outputs: BoundedVec<TensorSpec, ConstU32<MAX_TENSORS>>,
@@ -226,7 +252,9 @@ impl ModelSignature {
 
     /// Most bytes of data that all outputs together can have, saturating.
     pub fn max_output_bytes(&self) -> u64 {
-        self.outputs.iter().fold(0, |n, s| n.saturating_add(s.max_bytes().unwrap_or(u64::MAX)))
+        self.outputs
+            .iter()
+            .fold(0, |n, s| n.saturating_add(s.max_bytes().unwrap_or(u64::MAX)))
     }
 
     /// Whether the signature itself makes sense: at least one input and one output, no empty or repeated name, no
@@ -238,7 +266,10 @@ impl ModelSignature {
                     !spec.name.is_empty()
                         && core::str::from_utf8(&spec.name).is_ok()
                         && spec.shape.iter().all(|d| d.max() > 0)
-                        && !specs.iter().skip(i.saturating_add(1)).any(|other| other.name == spec.name)
+                        && !specs
+                            .iter()
+                            .skip(i.saturating_add(1))
+                            .any(|other| other.name == spec.name)
                 })
         };
         side(&self.inputs) && side(&self.outputs)
@@ -247,18 +278,31 @@ impl ModelSignature {
 
 fn check_all(specs: &[TensorSpec], tensors: &[Tensor]) -> Result<(), TensorError> {
     for (i, tensor) in tensors.iter().enumerate() {
-        let spec = specs.iter().find(|s| s.name == tensor.name).ok_or(TensorError::UnknownName)?;
-        if tensors.iter().skip(i.saturating_add(1)).any(|other| other.name == tensor.name) {
+        let spec = specs
+            .iter()
+            .find(|s| s.name == tensor.name)
+            .ok_or(TensorError::UnknownName)?;
+        if tensors
+            .iter()
+            .skip(i.saturating_add(1))
+            .any(|other| other.name == tensor.name)
+        {
             return Err(TensorError::RepeatedName);
         }
         spec.check(tensor)?;
     }
-    if tensors.len() == specs.len() { Ok(()) } else { Err(TensorError::MissingTensor) }
+    if tensors.len() == specs.len() {
+        Ok(())
+    } else {
+        Err(TensorError::MissingTensor)
+    }
 }
 
 /// Bytes of data in all tensors together.
 pub fn total_bytes(tensors: &[Tensor]) -> u64 {
-    tensors.iter().fold(0, |n, t| n.saturating_add(t.data.len() as u64))
+    tensors
+        .iter()
+        .fold(0, |n, t| n.saturating_add(t.data.len() as u64))
 }
 
 /// Why tensors do not fit a signature.

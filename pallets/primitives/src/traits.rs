@@ -174,7 +174,9 @@ impl<AccountId> VerdictHandler<AccountId> for () {
     fn on_verdict(_: &AccountId, _: H256, _: Conduct) {}
 }
 
-impl<AccountId, A: VerdictHandler<AccountId>, B: VerdictHandler<AccountId>> VerdictHandler<AccountId> for (A, B) {
+impl<AccountId, A: VerdictHandler<AccountId>, B: VerdictHandler<AccountId>> VerdictHandler<AccountId>
+    for (A, B)
+{
     fn on_verdict(host: &AccountId, receipt: H256, conduct: Conduct) {
         A::on_verdict(host, receipt, conduct);
         B::on_verdict(host, receipt, conduct);

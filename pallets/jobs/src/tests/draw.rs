@@ -3,10 +3,13 @@ use codec::Encode;
 use llmesh_primitives::Priority;
 use proptest::prelude::*;
 use sp_core::H256;
-use sp_runtime::Perbill;
+use sp_runtime::{
+    Perbill,
+    traits::{BlakeTwo256, Hash},
+};
 
 fn seed(n: u64) -> H256 {
-    sp_core::blake2_256(&n.to_le_bytes()).into()
+    BlakeTwo256::hash(&n.to_le_bytes())
 }
 
 proptest! {

@@ -1,19 +1,47 @@
 //! Random histories: no planck is made or lost, and every job ends.
 
 use super::*;
+use frame_support::traits::fungible::Inspect;
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Submit { client: u8, redundancy: u8, fee_percent: u8, priority: u8 },
-    Cancel { client: u8, job: u8 },
-    Deliver { host: u8, job: u8 },
-    Decline { host: u8, job: u8, reason: u8 },
-    Resume { host: u8 },
-    Remove { client: u8, job: u8 },
+    Submit {
+        client: u8,
+        redundancy: u8,
+        fee_percent: u8,
+        priority: u8,
+    },
+    Cancel {
+        client: u8,
+        job: u8,
+    },
+    Deliver {
+        host: u8,
+        job: u8,
+    },
+    Decline {
+        host: u8,
+        job: u8,
+        reason: u8,
+    },
+    Resume {
+        host: u8,
+    },
+    Remove {
+        client: u8,
+        job: u8,
+    },
     Blocks(u8),
-    Stake { host: u8, fees: u8 },
-    Offer { host: u8, price_percent: u8, capacity: u8 },
+    Stake {
+        host: u8,
+        fees: u8,
+    },
+    Offer {
+        host: u8,
+        price_percent: u8,
+        capacity: u8,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -42,19 +70,34 @@ fn apply(step: &Step) {
     let host = |n: &u8| HOST + u64::from(*n);
     // Refusals are part of the history; what they must not do is change anything, which try_state would show.
     let _ = match step {
-        Step::Submit { client: who, redundancy, fee_percent, priority } => {
+        Step::Submit {
+            client: who,
+            redundancy,
+            fee_percent,
+            priority,
+        } => {
             let priority = [Priority::Normal, Priority::High, Priority::Urgent][usize::from(*priority)];
             let max_fee = FEE * u128::from(*redundancy) * u128::from(*fee_percent) / 100;
-            let params = JobParams { max_fee, redundancy: *redundancy, priority, min_reputation: Perbill::zero() };
-            Jobs::submit(client(*who), MODEL, inputs(), params).map_err(|e| e)
+            let params = JobParams {
+                max_fee,
+                redundancy: *redundancy,
+                priority,
+                min_reputation: Perbill::zero(),
+            };
+            Jobs::submit(client(*who), MODEL, inputs(), params)
         }
         Step::Cancel { client: who, job } => Jobs::cancel(client(*who), (*job).into()),
         Step::Deliver { host: n, job } => {
-            Jobs::submit_result(signed(host(n)), (*job).into(), outputs(), None).map(drop).map_err(|e| e.error)
+            Jobs::submit_result(signed(host(n)), (*job).into(), outputs(), None)
+                .map(drop)
+                .map_err(|e| e.error)
         }
         Step::Decline { host: n, job, reason } => {
-            let reason = [FailureReason::ModelError, FailureReason::OutputTooLarge, FailureReason::HostUnavailable]
-                [usize::from(*reason)];
+            let reason = [
+                FailureReason::ModelError,
+                FailureReason::OutputTooLarge,
+                FailureReason::HostUnavailable,
+            ][usize::from(*reason)];
             Jobs::decline(signed(host(n)), (*job).into(), reason)
         }
         Step::Resume { host: n } => Jobs::resume(signed(host(n))),
@@ -67,8 +110,15 @@ fn apply(step: &Step) {
             world(|w| w.stakes.insert(host(n), FEE * u128::from(*fees)));
             Ok(())
         }
-        Step::Offer { host: n, price_percent, capacity } => {
-            let terms = OfferTerms { price: FEE * u128::from(*price_percent) / 100, capacity: (*capacity).into() };
+        Step::Offer {
+            host: n,
+            price_percent,
+            capacity,
+        } => {
+            let terms = OfferTerms {
+                price: FEE * u128::from(*price_percent) / 100,
+                capacity: (*capacity).into(),
+            };
             world(|w| w.offers.entry(MODEL).or_default().insert(host(n), terms));
             Ok(())
         }

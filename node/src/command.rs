@@ -1,0 +1,128 @@
+//! From the command line to what it asks for.
+
+use crate::{
+    cli::{Cli, Subcommand},
+    service::{self, Parts},
+};
+use llmesh_runtime::Block;
+use sc_cli::{Result, SubstrateCli};
+use sc_network::{Litep2pNetworkBackend, NetworkWorker, config::NetworkBackendType};
+use sc_service::ChainSpec;
+
+impl SubstrateCli for Cli {
+    fn impl_name() -> String {
+        "LLMESH Node".into()
+    }
+
+    fn impl_version() -> String {
+        env!("SUBSTRATE_CLI_IMPL_VERSION").into()
+    }
+
+    fn description() -> String {
+        env!("CARGO_PKG_DESCRIPTION").into()
+    }
+
+    fn author() -> String {
+        "LLMESH".into()
+    }
+
+    fn support_url() -> String {
+        env!("CARGO_PKG_REPOSITORY").into()
+    }
+
+    fn copyright_start_year() -> i32 {
+        2026
+    }
+
+    fn load_spec(&self, id: &str) -> std::result::Result<Box<dyn ChainSpec>, String> {
+        Ok(Box::new(llmesh_chain_spec::load(id)?))
+    }
+}
+
+/// Does what the command line asks for.
+pub fn run() -> Result<()> {
+    let cli = Cli::from_args();
+
+    match &cli.subcommand {
+        None => cli
+            .create_runner(&cli.run)?
+            .run_node_until_exit(|config| async move {
+                let node = match config.network.network_backend {
+                    NetworkBackendType::Litep2p => service::new_full::<Litep2pNetworkBackend>(config),
+                    NetworkBackendType::Libp2p => service::new_full::<NetworkWorker<Block, _>>(config),
+                }?;
+                Ok(node.task_manager)
+            }),
+        Some(Subcommand::Key(cmd)) => cmd.run(&cli),
+        Some(Subcommand::ExportChainSpec(cmd)) => cmd.run(cli.load_spec(&cmd.chain)?),
+        Some(Subcommand::CheckBlock(cmd)) => cli.create_runner(cmd)?.async_run(|config| {
+            let Parts {
+                client,
+                import_queue,
+                task_manager,
+                ..
+            } = service::for_chain_operations(config)?;
+            Ok((cmd.run(client, import_queue), task_manager))
+        }),
+        Some(Subcommand::ExportBlocks(cmd)) => cli.create_runner(cmd)?.async_run(|config| {
+            let database = config.database.clone();
+            let Parts {
+                client, task_manager, ..
+            } = service::for_chain_operations(config)?;
+            Ok((cmd.run(client, database), task_manager))
+        }),
+        Some(Subcommand::ExportState(cmd)) => cli.create_runner(cmd)?.async_run(|config| {
+            let spec = config.chain_spec.cloned_box();
+            let Parts {
+                client, task_manager, ..
+            } = service::for_chain_operations(config)?;
+            Ok((cmd.run(client, spec), task_manager))
+        }),
+        Some(Subcommand::ImportBlocks(cmd)) => cli.create_runner(cmd)?.async_run(|config| {
+            let Parts {
+                client,
+                import_queue,
+                task_manager,
+                ..
+            } = service::for_chain_operations(config)?;
+            Ok((cmd.run(client, import_queue), task_manager))
+        }),
+        Some(Subcommand::PurgeChain(cmd)) => cli
+            .create_runner(cmd)?
+            .sync_run(|config| cmd.run(config.database)),
+        Some(Subcommand::Revert(cmd)) => cli.create_runner(cmd)?.async_run(|config| {
+            let Parts {
+                client,
+                backend,
+                task_manager,
+                ..
+            } = service::for_chain_operations(config)?;
+            Ok((
+                cmd.run(client, backend, Some(Box::new(service::revert_consensus))),
+                task_manager,
+            ))
+        }),
+        Some(Subcommand::ChainInfo(cmd)) => cli
+            .create_runner(cmd)?
+            .sync_run(|config| cmd.run::<Block>(&config)),
+        #[cfg(feature = "runtime-benchmarks")]
+        Some(Subcommand::Benchmark(cmd)) => benchmark(&cli, cmd),
+    }
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+fn benchmark(cli: &Cli, cmd: &frame_benchmarking_cli::BenchmarkCmd) -> Result<()> {
+    use frame_benchmarking_cli::{BenchmarkCmd, SUBSTRATE_REFERENCE_HARDWARE};
+    use sp_runtime::traits::HashingFor;
+
+    let runner = cli.create_runner(cmd)?;
+    match cmd {
+        BenchmarkCmd::Pallet(cmd) => {
+            runner.sync_run(|config| cmd.run_with_spec::<HashingFor<Block>, ()>(Some(config.chain_spec)))
+        }
+        BenchmarkCmd::Machine(cmd) => {
+            runner.sync_run(|config| cmd.run(&config, SUBSTRATE_REFERENCE_HARDWARE.clone()))
+        }
+        _ => Err("only `benchmark pallet` and `benchmark machine` are supported".into()),
+    }
+}

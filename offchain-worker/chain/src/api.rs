@@ -1,0 +1,145 @@
+//! The runtime APIs, typed.
+
+use crate::{AccountId, BlockNumber, ChainError, H256, NodeClient, rpc::decode};
+use codec::Encode;
+use llmesh_primitives::{
+    Job, JobId, JobResult, ModelVersion, ModelVersionId, OfferTerms, Priority, SemVer, StakeAccount, Tensors,
+    api::{HostStatus, Quote, WorkItem},
+};
+use sp_runtime::Perbill;
+
+/// A job as this chain shows it.
+pub type ChainJob = Job<AccountId, BlockNumber>;
+/// Work as this chain shows it.
+pub type ChainWork = WorkItem<AccountId, BlockNumber>;
+/// A model version as this chain shows it.
+pub type ChainModel = ModelVersion<AccountId>;
+
+/// Typed reads on any [`NodeClient`]. All are at the best block; [`ChainApi::work`] and [`ChainApi::host_status`] can
+/// be asked for a certain one.
+#[async_trait::async_trait]
+pub trait ChainApi: NodeClient {
+    async fn job(&self, id: JobId) -> Result<Option<ChainJob>, ChainError> {
+        decode("a job", &self.call_api("JobsApi_job", id.encode(), None).await?)
+    }
+
+    async fn inputs(&self, id: JobId) -> Result<Option<Tensors>, ChainError> {
+        decode(
+            "a job's inputs",
+            &self.call_api("JobsApi_inputs", id.encode(), None).await?,
+        )
+    }
+
+    async fn results(&self, id: JobId) -> Result<Vec<(AccountId, JobResult)>, ChainError> {
+        decode(
+            "a job's results",
+            &self.call_api("JobsApi_results", id.encode(), None).await?,
+        )
+    }
+
+    async fn work(
+        &self,
+        host: AccountId,
+        limit: u32,
+        at: Option<H256>,
+    ) -> Result<Vec<ChainWork>, ChainError> {
+        decode(
+            "a host's work",
+            &self.call_api("JobsApi_work", (host, limit).encode(), at).await?,
+        )
+    }
+
+    async fn host_status(&self, host: AccountId, at: Option<H256>) -> Result<HostStatus, ChainError> {
+        decode(
+            "a host's status",
+            &self.call_api("JobsApi_host_status", host.encode(), at).await?,
+        )
+    }
+
+    async fn quote(
+        &self,
+        model: ModelVersionId,
+        priority: Priority,
+        min_reputation: Perbill,
+    ) -> Result<Option<Quote>, ChainError> {
+        let args = (model, priority, min_reputation).encode();
+        decode("a quote", &self.call_api("JobsApi_quote", args, None).await?)
+    }
+
+    async fn resolve(&self, name: &str, version: Option<SemVer>) -> Result<Option<ChainModel>, ChainError> {
+        let args = (name.as_bytes(), version).encode();
+        decode(
+            "a model",
+            &self.call_api("ModelRegistryApi_resolve", args, None).await?,
+        )
+    }
+
+    async fn model_version(&self, id: ModelVersionId) -> Result<Option<ChainModel>, ChainError> {
+        decode(
+            "a model",
+            &self
+                .call_api("ModelRegistryApi_version", id.encode(), None)
+                .await?,
+        )
+    }
+
+    /// One page of the catalogue.
+    async fn model_versions(&self, from: ModelVersionId, limit: u32) -> Result<Vec<ChainModel>, ChainError> {
+        decode(
+            "models",
+            &self
+                .call_api("ModelRegistryApi_versions", (from, limit).encode(), None)
+                .await?,
+        )
+    }
+
+    /// The whole catalogue, page by page.
+    async fn all_model_versions(&self) -> Result<Vec<ChainModel>, ChainError> {
+        const PAGE: u32 = 100;
+        let mut all = Vec::<ChainModel>::new();
+        loop {
+            let from = all.last().map_or(0, |m| m.id.saturating_add(1));
+            let page = self.model_versions(from, PAGE).await?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page);
+        }
+    }
+
+    async fn offers(&self, id: ModelVersionId) -> Result<Vec<(AccountId, OfferTerms)>, ChainError> {
+        decode(
+            "offers",
+            &self
+                .call_api("ModelRegistryApi_offers", id.encode(), None)
+                .await?,
+        )
+    }
+
+    async fn operator(&self, who: AccountId) -> Result<Option<StakeAccount>, ChainError> {
+        decode(
+            "a stake",
+            &self.call_api("StakingApi_operator", who.encode(), None).await?,
+        )
+    }
+
+    async fn pending_rewards(&self, operator: AccountId, staker: AccountId) -> Result<u128, ChainError> {
+        decode(
+            "rewards",
+            &self
+                .call_api("StakingApi_pending_rewards", (operator, staker).encode(), None)
+                .await?,
+        )
+    }
+
+    async fn next_validators(&self) -> Result<Vec<AccountId>, ChainError> {
+        decode(
+            "validators",
+            &self
+                .call_api("StakingApi_next_validators", Vec::new(), None)
+                .await?,
+        )
+    }
+}
+
+impl<T: NodeClient + ?Sized> ChainApi for T {}

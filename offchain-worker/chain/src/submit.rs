@@ -1,0 +1,389 @@
+//! Transactions: from a call to a known outcome.
+
+use crate::{
+    BlockRef, Call, ChainError, H256, Included, NonceTracker, PoolRejection, RejectionKind, Signer, Wait,
+    node::{Header, Node, block_ref},
+    runtime::{Mortality, dispatch_failure, events_key},
+};
+use serde_json::Value as Json;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use subxt::rpcs::client::{RpcSubscription, rpc_params};
+use tokio::{
+    sync::{Mutex as AsyncMutex, Semaphore},
+    time::Instant,
+};
+
+/// How often a transaction is built anew when the pool refuses its nonce or its era.
+const ATTEMPTS: usize = 4;
+
+pub(crate) struct Submitter {
+    node: Arc<Node>,
+    permits: Semaphore,
+    nonces: Mutex<BTreeMap<[u8; 32], Arc<AsyncMutex<NonceTracker>>>>,
+}
+
+/// A transaction that the pool took.
+struct Sent {
+    hash: H256,
+    hex: String,
+    status: RpcSubscription<Json>,
+}
+
+impl Submitter {
+    pub fn new(node: Arc<Node>, max_in_flight: usize) -> Self {
+        Self {
+            node,
+            permits: Semaphore::new(max_in_flight.max(1)),
+            nonces: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    fn tracker(&self, signer: &Signer) -> Arc<AsyncMutex<NonceTracker>> {
+        let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+        nonces.entry(signer.account_id().0).or_default().clone()
+    }
+
+    pub async fn submit(&self, call: &Call, signer: &Signer, wait: Wait) -> Result<Included, ChainError> {
+        // The semaphore is never closed.
+        let _permit = self.permits.acquire().await.ok();
+        let tracker = self.tracker(signer);
+        let mut sent = self.send(call, signer, &tracker).await?;
+        let result = self.watch(call, &mut sent, wait).await;
+        if let Err(ChainError::Pool(_) | ChainError::Unknown { .. } | ChainError::Unreachable { .. }) =
+            &result
+        {
+            // Later nonces would wait for this one for ever.
+            tracker.lock().await.reset();
+        }
+        result
+    }
+
+    /// One key's transactions enter the pool one after the other, in order.
+    async fn send(
+        &self,
+        call: &Call,
+        signer: &Signer,
+        tracker: &AsyncMutex<NonceTracker>,
+    ) -> Result<Sent, ChainError> {
+        let mut tracker = tracker.lock().await;
+        let mut last = None;
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                tokio::time::sleep(Duration::from_millis(150 << attempt)).await;
+            }
+            match self.try_send(call, signer, &mut tracker).await {
+                Ok(sent) => {
+                    tracker.accepted();
+                    return Ok(sent);
+                }
+                Err(error) => {
+                    tracker.reset();
+                    let error = rejection(call, error);
+                    let again = matches!(
+                        &error,
+                        ChainError::Pool(PoolRejection {
+                            kind: RejectionKind::NonceConflict | RejectionKind::Invalid,
+                            ..
+                        })
+                    );
+                    if !again {
+                        return Err(error);
+                    }
+                    tracing::debug!(%call, attempt, %error, "building the transaction anew");
+                    last = Some(error);
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| unknown(call, "it was not sent")))
+    }
+
+    async fn try_send(
+        &self,
+        call: &Call,
+        signer: &Signer,
+        tracker: &mut NonceTracker,
+    ) -> Result<Sent, ChainError> {
+        let best = self.node.header(None).await?;
+        let finalized = self.node.finalized().await?;
+        let runtime = self.node.runtime(best.hash).await?;
+        let nonce = match tracker.peek() {
+            Some(nonce) => nonce,
+            None => {
+                let address = signer.account_id().to_string();
+                let next = self
+                    .node
+                    .rpc
+                    .request("system_accountNextIndex", rpc_params![address])
+                    .await?;
+                tracker.seed(next);
+                next
+            }
+        };
+        let period = self.node.config.mortality;
+        // A final block never goes away; but when finality lags far behind, the transaction would be born too old.
+        let lag = u64::from(best.number.saturating_sub(finalized.number));
+        let birth = if lag <= period / 2 { finalized } else { best };
+        let mortality = Mortality {
+            birth_number: birth.number,
+            birth_hash: birth.hash,
+            period,
+        };
+        let bytes = runtime.sign(call, signer, nonce, mortality)?;
+        let hex = format!("0x{}", hex::encode(&bytes));
+        let status = self
+            .node
+            .rpc
+            .subscribe(
+                "author_submitAndWatchExtrinsic",
+                rpc_params![&hex],
+                "author_unwatchExtrinsic",
+            )
+            .await?;
+        Ok(Sent {
+            hash: sp_core::blake2_256(&bytes).into(),
+            hex,
+            status,
+        })
+    }
+
+    async fn watch(&self, call: &Call, sent: &mut Sent, wait: Wait) -> Result<Included, ChainError> {
+        let mut deadline = Instant::now() + self.node.config.inclusion_timeout;
+        let mut waits_for_finality = false;
+        loop {
+            let status = match tokio::time::timeout_at(deadline, sent.status.next()).await {
+                Err(_) if waits_for_finality => {
+                    return Err(unknown(call, "its block did not become final in time"));
+                }
+                Err(_) => return Err(unknown(call, "no block took it in time")),
+                Ok(None) => return Err(unknown(call, "the node stopped reporting on it")),
+                Ok(Some(Err(error))) => {
+                    return Err(unknown(
+                        call,
+                        &self.node.rpc.error("watching it", error).to_string(),
+                    ));
+                }
+                Ok(Some(Ok(status))) => status,
+            };
+            match (TxStatus::read(&status), wait) {
+                (TxStatus::InBlock(hash), Wait::InBlock) | (TxStatus::Finalized(hash), _) => {
+                    return self.outcome(call, sent, hash).await;
+                }
+                (TxStatus::InBlock(_), Wait::Finalized) => {
+                    waits_for_finality = true;
+                    deadline = Instant::now() + self.node.config.finality_timeout;
+                }
+                (TxStatus::Gone(kind, message), _) => {
+                    return Err(PoolRejection {
+                        call: call.to_string(),
+                        kind,
+                        message,
+                    }
+                    .into());
+                }
+                (TxStatus::FinalityTimeout, _) => {
+                    return Err(unknown(call, "its block did not become final in time"));
+                }
+                (TxStatus::OnTheWay, _) => {}
+            }
+        }
+    }
+
+    /// Finds the extrinsic in its block and reads how it ended.
+    async fn outcome(&self, call: &Call, sent: &Sent, hash: H256) -> Result<Included, ChainError> {
+        // From here on the outcome exists; not being able to read it does not make it a failure.
+        self.read_outcome(call, sent, hash).await.map_err(|e| match e {
+            e @ ChainError::Dispatch(_) => e,
+            e => unknown(call, &format!("it is in block {hash:?}, but {e}")),
+        })
+    }
+
+    async fn read_outcome(&self, call: &Call, sent: &Sent, hash: H256) -> Result<Included, ChainError> {
+        #[derive(serde::Deserialize)]
+        struct SignedBlock {
+            block: Block,
+        }
+        #[derive(serde::Deserialize)]
+        struct Block {
+            header: Header,
+            extrinsics: Vec<String>,
+        }
+        let missing = |reason: &str| ChainError::Decode {
+            what: "a block".into(),
+            reason: reason.into(),
+        };
+        let block: Option<SignedBlock> = self.node.rpc.request("chain_getBlock", rpc_params![hash]).await?;
+        let block = block.ok_or_else(|| missing("the node does not know it"))?.block;
+        let index = block
+            .extrinsics
+            .iter()
+            .position(|e| *e == sent.hex)
+            .and_then(|i| u32::try_from(i).ok())
+            .ok_or_else(|| missing("the transaction is not in it"))?;
+        // The block was executed by the runtime that was in force at its parent.
+        let runtime = self.node.runtime(block.header.parent_hash).await?;
+        let events = self
+            .node
+            .rpc
+            .storage("a block's events", &events_key(), Some(hash))
+            .await?;
+        let outcome = runtime.outcome(events.unwrap_or_default(), index)?;
+        let block = BlockRef {
+            hash,
+            ..block_ref(&block.header)
+        };
+        match outcome.failure {
+            Some(parts) => Err(dispatch_failure(call, block.number, parts).into()),
+            None => Ok(Included {
+                block,
+                hash: sent.hash,
+                events: outcome.events,
+            }),
+        }
+    }
+}
+
+fn unknown(call: &Call, reason: &str) -> ChainError {
+    ChainError::Unknown {
+        call: call.to_string(),
+        reason: reason.into(),
+    }
+}
+
+/// Tells the pool's rejections from other errors. The codes are those of the node's author API.
+fn rejection(call: &Call, error: ChainError) -> ChainError {
+    let ChainError::Rpc {
+        code, message, data, ..
+    } = error
+    else {
+        return error;
+    };
+    let text = data.map_or_else(|| message.clone(), |d| format!("{message}: {d}"));
+    let kind = match code {
+        1010 if text.contains("pay some fees") || text.contains("balance too low") => {
+            RejectionKind::CannotPay
+        }
+        1010 if text.contains("outdated") => RejectionKind::NonceConflict,
+        1010 | 1011 | 1012 => RejectionKind::Invalid,
+        1013 | 1014 => RejectionKind::NonceConflict,
+        1016 => RejectionKind::PoolFull,
+        1002..=1021 => RejectionKind::Dropped,
+        _ => {
+            return ChainError::Rpc {
+                method: call.to_string(),
+                code,
+                message: text,
+                data: None,
+            };
+        }
+    };
+    PoolRejection {
+        call: call.to_string(),
+        kind,
+        message: text,
+    }
+    .into()
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum TxStatus {
+    OnTheWay,
+    InBlock(H256),
+    Finalized(H256),
+    FinalityTimeout,
+    Gone(RejectionKind, String),
+}
+
+impl TxStatus {
+    /// Reads one notification of `author_submitAndWatchExtrinsic`.
+    fn read(status: &Json) -> Self {
+        let hash = |key: &str| {
+            status
+                .get(key)
+                .and_then(|h| serde_json::from_value::<H256>(h.clone()).ok())
+        };
+        if let Some(hash) = hash("inBlock") {
+            return Self::InBlock(hash);
+        }
+        if let Some(hash) = hash("finalized") {
+            return Self::Finalized(hash);
+        }
+        if status.get("usurped").is_some() {
+            return Self::Gone(RejectionKind::NonceConflict, "it was replaced in the pool".into());
+        }
+        if status.get("finalityTimeout").is_some() {
+            return Self::FinalityTimeout;
+        }
+        match status.as_str() {
+            Some("invalid") => Self::Gone(RejectionKind::Invalid, "it became invalid in the pool".into()),
+            Some("dropped") => Self::Gone(RejectionKind::Dropped, "it was dropped from the pool".into()),
+            _ => Self::OnTheWay,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn statuses_are_told_apart() {
+        let hash = H256::repeat_byte(7);
+        assert_eq!(TxStatus::read(&json!("ready")), TxStatus::OnTheWay);
+        assert_eq!(TxStatus::read(&json!("future")), TxStatus::OnTheWay);
+        assert_eq!(TxStatus::read(&json!({"broadcast": ["a"]})), TxStatus::OnTheWay);
+        assert_eq!(TxStatus::read(&json!({"retracted": hash})), TxStatus::OnTheWay);
+        assert_eq!(TxStatus::read(&json!({"inBlock": hash})), TxStatus::InBlock(hash));
+        assert_eq!(
+            TxStatus::read(&json!({"finalized": hash})),
+            TxStatus::Finalized(hash)
+        );
+        assert!(matches!(
+            TxStatus::read(&json!({"usurped": hash})),
+            TxStatus::Gone(RejectionKind::NonceConflict, _)
+        ));
+        assert!(matches!(
+            TxStatus::read(&json!("dropped")),
+            TxStatus::Gone(RejectionKind::Dropped, _)
+        ));
+    }
+
+    #[test]
+    fn rejections_are_told_apart() {
+        let call = Call::new("Jobs", "resume");
+        let kind = |code, data: &str| {
+            let error = ChainError::Rpc {
+                method: "m".into(),
+                code,
+                message: "Invalid Transaction".into(),
+                data: Some(data.into()),
+            };
+            match rejection(&call, error) {
+                ChainError::Pool(rejection) => Some(rejection.kind),
+                _ => None,
+            }
+        };
+        assert_eq!(
+            kind(1010, "Transaction is outdated"),
+            Some(RejectionKind::NonceConflict)
+        );
+        assert_eq!(
+            kind(1010, "Inability to pay some fees (e.g. account balance too low)"),
+            Some(RejectionKind::CannotPay)
+        );
+        assert_eq!(
+            kind(1010, "Transaction has a bad signature"),
+            Some(RejectionKind::Invalid)
+        );
+        assert_eq!(
+            kind(1014, "The transaction has too low priority"),
+            Some(RejectionKind::NonceConflict)
+        );
+        assert_eq!(kind(1016, ""), Some(RejectionKind::PoolFull));
+        assert_eq!(kind(-32601, ""), None);
+    }
+}

@@ -1,0 +1,158 @@
+//! The compute market: staking, models, reputation, settlement and jobs. Proof of Compute (25) is to come.
+
+use super::{governance::dynamic_params, system::TreasuryAccount};
+use crate::{
+    Balance, Balances, MeshStaking, ModelRegistry, Reputation, Runtime, RuntimeCall, RuntimeHoldReason,
+    Session, Settlement,
+    constants::{
+        currency::{EXISTENTIAL_DEPOSIT, MESH, deposit},
+        limits::MAXIMUM_BLOCK_WEIGHT,
+    },
+    timing::UnbondingBlocks,
+};
+use frame_support::{
+    PalletId, parameter_types,
+    traits::{ConstU32, ConstU64, ConstU128, Contains},
+    weights::Weight,
+};
+use sp_runtime::{Perbill, Permill};
+
+parameter_types! {
+    pub const StakingPotId: PalletId = PalletId(*b"llm/stak");
+    pub const MaxCommission: Perbill = Perbill::from_percent(50);
+    pub const MaxCommissionRaise: Perbill = Perbill::from_percent(5);
+    pub const ReporterShare: Perbill = Perbill::from_percent(10);
+    pub const WorkerDepositBase: Balance = deposit(1, 100);
+    pub const WorkerDepositPerByte: Balance = deposit(0, 1);
+}
+
+impl pallet_mesh_staking::Config for Runtime {
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Currency = Balances;
+    type SessionKeys = Session;
+    type Reputation = Reputation;
+    type SlashDestination = TreasuryAccount;
+    type UnbondingPeriod = UnbondingBlocks<Runtime>;
+    // A week of the longest sessions in use: as long as the stake behind an offence is bonded.
+    type ReportableSessions = ConstU32<{ 7 * 24 * 12 }>;
+    type MinBond = ConstU128<{ 1_000 * MESH }>;
+    type MinDelegation = ConstU128<{ 10 * MESH }>;
+    type MaxDelegators = ConstU32<64>;
+    type MaxUnlocking = ConstU32<16>;
+    type MaxCandidates = ConstU32<256>;
+    type MaxValidators = ConstU32<32>;
+    type MaxCommission = MaxCommission;
+    type MaxCommissionRaise = MaxCommissionRaise;
+    type ReporterShare = ReporterShare;
+    type WorkerDepositBase = WorkerDepositBase;
+    type WorkerDepositPerByte = WorkerDepositPerByte;
+    type PalletId = StakingPotId;
+    type WeightInfo = pallet_mesh_staking::weights::SubstrateWeight<Runtime>;
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = BenchmarkStage;
+}
+
+parameter_types! {
+    /// A version's record is a few hundred bytes in four entries.
+    pub const VersionDeposit: Balance = deposit(4, 0);
+    pub const NamespaceDeposit: Balance = deposit(1, 100);
+    pub const OfferDeposit: Balance = deposit(2, 64);
+    pub const RegistryByteDeposit: Balance = deposit(0, 1);
+    /// Wider than any honest difference measured, narrower than fp16 weights at their worst.
+    pub const MaxTolerance: Perbill = Perbill::from_percent(1);
+}
+
+impl pallet_model_registry::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Stake = MeshStaking;
+    type NamespaceDeposit = NamespaceDeposit;
+    type VersionDeposit = VersionDeposit;
+    type OfferDeposit = OfferDeposit;
+    type ByteDeposit = RegistryByteDeposit;
+    type MaxModelSize = ConstU64<{ 64 << 30 }>;
+    type MaxTolerance = MaxTolerance;
+    type MaxCapacity = ConstU32<1_024>;
+    type MaxVersionsPerModel = ConstU32<128>;
+    type MaxOffersPerVersion = ConstU32<64>;
+    type MaxOffersPerHost = ConstU32<64>;
+    type WeightInfo = pallet_model_registry::weights::SubstrateWeight<Runtime>;
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = BenchmarkStage;
+}
+
+impl pallet_reputation::Config for Runtime {
+    type WeightInfo = pallet_reputation::weights::SubstrateWeight<Runtime>;
+}
+
+parameter_types! {
+    pub const VerifierPoolId: PalletId = PalletId(*b"llm/pool");
+    pub const HostShare: Permill = Permill::from_percent(70);
+    pub const PoolShare: Permill = Permill::from_percent(20);
+}
+
+impl pallet_settlement::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Rewards = MeshStaking;
+    type Treasury = TreasuryAccount;
+    type PalletId = VerifierPoolId;
+    type HostShare = HostShare;
+    type PoolShare = PoolShare;
+    type MinFee = ConstU128<{ 10 * EXISTENTIAL_DEPOSIT }>;
+    type WeightInfo = pallet_settlement::weights::SubstrateWeight<Runtime>;
+}
+
+parameter_types! {
+    /// A third of a block for draws, deadlines and the end of jobs; the rest is for those who submit and deliver.
+    pub AgendaWeight: Weight = Perbill::from_percent(33) * MAXIMUM_BLOCK_WEIGHT;
+    pub const JobDepositBase: Balance = deposit(4, 200);
+    /// A record is kept for an hour, not for ever: a byte costs a hundredth of what it costs elsewhere.
+    pub const JobDepositPerByte: Balance = deposit(0, 1) / 100;
+}
+
+impl pallet_jobs::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Stake = MeshStaking;
+    type Registry = ModelRegistry;
+    type Reputation = Reputation;
+    type Escrow = Settlement;
+    // The Proof-of-Compute pallet takes this place.
+    type Receipts = ();
+    type Randomness = pallet_babe::ParentBlockRandomness<Runtime>;
+    type ResultDeadline = dynamic_params::jobs::ResultDeadline;
+    type TimeToLive = dynamic_params::jobs::TimeToLive;
+    type Retention = dynamic_params::jobs::Retention;
+    type RetryInterval = dynamic_params::jobs::RetryInterval;
+    type MaxMissed = dynamic_params::jobs::MaxMissed;
+    type AgendaWeight = AgendaWeight;
+    type MaxInFlight = ConstU32<256>;
+    type MaxInputBytes = ConstU32<{ 64 * 1024 }>;
+    type MaxOutputBytes = ConstU32<{ 64 * 1024 }>;
+    type DepositBase = JobDepositBase;
+    type DepositPerByte = JobDepositPerByte;
+    type WeightInfo = pallet_jobs::weights::SubstrateWeight<Runtime>;
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = BenchmarkStage;
+}
+
+/// The calls of the compute market: what a [`ProxyType::Compute`](super::governance::ProxyType::Compute) may do.
+pub struct ComputeCalls;
+impl Contains<RuntimeCall> for ComputeCalls {
+    fn contains(call: &RuntimeCall) -> bool {
+        matches!(call, RuntimeCall::MeshStaking(_) | RuntimeCall::ModelRegistry(_) | RuntimeCall::Jobs(_))
+    }
+}
+
+/// What the compute pallets' benchmarks need of one another.
+#[cfg(feature = "runtime-benchmarks")]
+pub struct BenchmarkStage;
+
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_jobs::BenchmarkHelper<crate::AccountId> for BenchmarkStage {
+    fn make_host(who: &crate::AccountId) {
+        MeshStaking::bench_make_host(who);
+    }
+}
+

@@ -1,0 +1,147 @@
+//! The chains that exist by name: `development`, `local_testnet` and `staging`.
+
+use crate::{
+    AccountId, BabeConfig, Balance, BalancesConfig, RuntimeGenesisConfig, SessionConfig, SessionKeys,
+    SudoConfig, TimingConfig,
+    apis::BABE_GENESIS_EPOCH,
+    configs::system::TreasuryAccount,
+    constants::{
+        currency::MESH,
+        time::{DEFAULT_EPOCH_DURATION, DEFAULT_UNBONDING_PERIOD, DEV_EPOCH_DURATION, DEV_UNBONDING_PERIOD},
+    },
+};
+use alloc::{vec, vec::Vec};
+use frame_support::build_struct_json_patch;
+use serde_json::Value;
+use sp_consensus_babe::AuthorityId as BabeId;
+use sp_consensus_grandpa::AuthorityId as GrandpaId;
+use sp_core::ByteArray;
+use sp_genesis_builder::{DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET, PresetId};
+use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
+
+/// Name of the preset of a public test network.
+pub const STAGING_PRESET: &str = "staging";
+
+/// What every endowed account starts with.
+pub const ENDOWMENT: Balance = 1_000_000 * MESH;
+
+/// A validator as genesis knows it: its account and the keys it signs with.
+pub type Validator = (AccountId, BabeId, GrandpaId);
+
+/// The presets, as JSON patches of the default genesis configuration.
+pub fn get(id: &PresetId) -> Option<Vec<u8>> {
+    let patch = match id.as_ref() {
+        DEV_RUNTIME_PRESET => development(),
+        LOCAL_TESTNET_RUNTIME_PRESET => local_testnet(),
+        STAGING_PRESET => staging(),
+        _ => return None,
+    };
+    Some(serde_json::to_vec(&patch).expect("a JSON value can be written; qed"))
+}
+
+/// The names that [`get`] knows.
+pub fn names() -> Vec<PresetId> {
+    vec![
+        PresetId::from(DEV_RUNTIME_PRESET),
+        PresetId::from(LOCAL_TESTNET_RUNTIME_PRESET),
+        PresetId::from(STAGING_PRESET),
+    ]
+}
+
+/// One validator, Alice, who also holds the sudo key.
+fn development() -> Value {
+    developers_chain(vec![well_known(Sr25519Keyring::Alice, Ed25519Keyring::Alice)])
+}
+
+/// Two validators, Alice and Bob. Alice holds the sudo key.
+fn local_testnet() -> Value {
+    developers_chain(vec![
+        well_known(Sr25519Keyring::Alice, Ed25519Keyring::Alice),
+        well_known(Sr25519Keyring::Bob, Ed25519Keyring::Bob),
+    ])
+}
+
+/// Four validators and no sudo key.
+///
+/// The secrets behind these keys were discarded when they were made, so a chain of this preset as it stands never
+/// produces a block: whoever launches it puts the validators' own keys in place of them.
+fn staging() -> Value {
+    let validators: Vec<Validator> = STAGING_VALIDATORS
+        .iter()
+        .map(|(account, babe, grandpa)| {
+            (
+                AccountId::new(*account),
+                BabeId::from_slice(babe).expect("32 bytes are a key; qed"),
+                GrandpaId::from_slice(grandpa).expect("32 bytes are a key; qed"),
+            )
+        })
+        .collect();
+    let endowed = validators.iter().map(|validator| validator.0.clone()).collect();
+    genesis(
+        validators,
+        endowed,
+        None,
+        DEFAULT_EPOCH_DURATION,
+        DEFAULT_UNBONDING_PERIOD,
+    )
+}
+
+fn developers_chain(validators: Vec<Validator>) -> Value {
+    let endowed = Sr25519Keyring::well_known()
+        .map(|key| key.to_account_id())
+        .collect();
+    let sudo = Sr25519Keyring::Alice.to_account_id();
+    genesis(
+        validators,
+        endowed,
+        Some(sudo),
+        DEV_EPOCH_DURATION,
+        DEV_UNBONDING_PERIOD,
+    )
+}
+
+fn well_known(account: Sr25519Keyring, finality: Ed25519Keyring) -> Validator {
+    (
+        account.to_account_id(),
+        account.public().into(),
+        finality.public().into(),
+    )
+}
+
+fn genesis(
+    validators: Vec<Validator>,
+    endowed: Vec<AccountId>,
+    sudo: Option<AccountId>,
+    epoch_duration: u64,
+    unbonding_period: u32,
+) -> Value {
+    let mut balances: Vec<(AccountId, Balance)> =
+        endowed.into_iter().map(|account| (account, ENDOWMENT)).collect();
+    balances.push((TreasuryAccount::get(), ENDOWMENT));
+
+    build_struct_json_patch!(RuntimeGenesisConfig {
+        timing: TimingConfig {
+            epoch_duration,
+            unbonding_period
+        },
+        balances: BalancesConfig { balances },
+        babe: BabeConfig {
+            epoch_config: BABE_GENESIS_EPOCH
+        },
+        session: SessionConfig {
+            keys: validators
+                .into_iter()
+                .map(|(account, babe, grandpa)| (account.clone(), account, SessionKeys { babe, grandpa }))
+                .collect::<Vec<_>>(),
+        },
+        sudo: SudoConfig { key: sudo },
+    })
+}
+
+/// Account, BABE key and GRANDPA key of the validators of [`staging`].
+const STAGING_VALIDATORS: [([u8; 32], [u8; 32], [u8; 32]); 4] = [
+    ([1; 32], [1; 32], [1; 32]),
+    ([2; 32], [2; 32], [2; 32]),
+    ([3; 32], [3; 32], [3; 32]),
+    ([4; 32], [4; 32], [4; 32]),
+];

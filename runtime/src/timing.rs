@@ -1,0 +1,106 @@
+//! Periods that differ between a developer's chain and a public one.
+//!
+//! BABE's epoch and the unbonding period are constants of a runtime everywhere else. Here they are written into the
+//! state at genesis, so that one Wasm blob serves every preset. There is no call that changes them: BABE derives the
+//! epoch's index from the epoch's length, and a chain whose length changes under way loses its count.
+
+use crate::constants::time::{DEFAULT_EPOCH_DURATION, DEFAULT_UNBONDING_PERIOD};
+use core::marker::PhantomData;
+use frame_support::traits::Get;
+
+pub use pallet::*;
+
+#[frame_support::pallet]
+pub mod pallet {
+    use super::*;
+    use frame_support::pallet_prelude::*;
+    use frame_system::pallet_prelude::BlockNumberFor;
+
+    #[pallet::pallet]
+    pub struct Pallet<T>(_);
+
+    #[pallet::config]
+    pub trait Config: frame_system::Config {}
+
+    #[pallet::type_value]
+    pub fn EpochDurationDefault() -> u64 {
+        DEFAULT_EPOCH_DURATION
+    }
+
+    #[pallet::type_value]
+    pub fn UnbondingPeriodDefault<T: Config>() -> BlockNumberFor<T> {
+        DEFAULT_UNBONDING_PERIOD.into()
+    }
+
+    /// Length of an epoch, and so of a session, in slots.
+    #[pallet::storage]
+    pub type EpochDuration<T> = StorageValue<_, u64, ValueQuery, EpochDurationDefault>;
+
+    /// Blocks that stake stays locked, and can still be slashed, after it was unbonded.
+    #[pallet::storage]
+    pub type UnbondingPeriod<T: Config> =
+        StorageValue<_, BlockNumberFor<T>, ValueQuery, UnbondingPeriodDefault<T>>;
+
+    #[pallet::genesis_config]
+    pub struct GenesisConfig<T: Config> {
+        /// Length of an epoch in slots.
+        pub epoch_duration: u64,
+        /// Blocks that stake stays locked after it was unbonded.
+        pub unbonding_period: BlockNumberFor<T>,
+    }
+
+    impl<T: Config> Default for GenesisConfig<T> {
+        fn default() -> Self {
+            Self {
+                epoch_duration: DEFAULT_EPOCH_DURATION,
+                unbonding_period: DEFAULT_UNBONDING_PERIOD.into(),
+            }
+        }
+    }
+
+    #[pallet::genesis_build]
+    impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
+        fn build(&self) {
+            assert!(self.epoch_duration > 0, "an epoch has at least one slot");
+            EpochDuration::<T>::put(self.epoch_duration);
+            UnbondingPeriod::<T>::put(self.unbonding_period);
+        }
+    }
+
+    #[pallet::view_functions]
+    impl<T: Config> Pallet<T> {
+        /// Length of an epoch in slots.
+        pub fn epoch_duration() -> u64 {
+            EpochDuration::<T>::get()
+        }
+
+        /// Blocks that stake stays locked after it was unbonded.
+        pub fn unbonding_period() -> BlockNumberFor<T> {
+            UnbondingPeriod::<T>::get()
+        }
+    }
+}
+
+/// Slots in an epoch, for a pallet's `Get<u64>`.
+pub struct EpochSlots<T>(PhantomData<T>);
+impl<T: Config> Get<u64> for EpochSlots<T> {
+    fn get() -> u64 {
+        EpochDuration::<T>::get()
+    }
+}
+
+/// Blocks until unbonded stake is free, for a pallet's `Get<BlockNumber>`.
+pub struct UnbondingBlocks<T>(PhantomData<T>);
+impl<T: Config> Get<frame_system::pallet_prelude::BlockNumberFor<T>> for UnbondingBlocks<T> {
+    fn get() -> frame_system::pallet_prelude::BlockNumberFor<T> {
+        UnbondingPeriod::<T>::get()
+    }
+}
+
+/// Slots for which an equivocation can be reported: as long as the stake behind it can be slashed.
+pub struct ReportLongevity<T>(PhantomData<T>);
+impl<T: Config> Get<u64> for ReportLongevity<T> {
+    fn get() -> u64 {
+        sp_runtime::SaturatedConversion::saturated_into(UnbondingPeriod::<T>::get())
+    }
+}

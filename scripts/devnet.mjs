@@ -1,0 +1,219 @@
+// The devnet behind scripts/devnet: starts the network, runs the jobs, reports, stays until it is stopped.
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { dev, inMesh, submit } from './lib/chain.mjs';
+import { fileInput, fileJob, jobOf, submission } from './lib/jobs.mjs';
+import * as magika from './lib/magika.mjs';
+import { Network } from './lib/network.mjs';
+import { handleSignals } from './lib/process.mjs';
+
+/** Jobs that are under way at a time: as many as the two workers take together. */
+const AT_A_TIME = 8;
+
+const started = Date.now();
+let statusShown = false;
+let watching = false;
+
+/** One line of progress on standard error. */
+function say(text, step = 'devnet') {
+  if (statusShown) process.stderr.write('\r\x1b[K');
+  statusShown = false;
+  const seconds = ((Date.now() - started) / 1000).toFixed(1).padStart(6);
+  process.stderr.write(`[${seconds}s] ${step.padEnd(9)} ${text}\n`);
+}
+
+class Interrupted extends Error {}
+
+/** Names what failed and what to do about it. */
+async function step(what, next, work) {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof Interrupted || error.next) throw error;
+    throw Object.assign(new Error(`${what}: ${error.message}`, { cause: error }), { next });
+  }
+}
+
+/** Runs `work` on every item, `limit` at a time; the results are in the order of the items. */
+async function mapLimit(items, limit, work) {
+  const results = new Array(items.length);
+  let next = 0;
+  const lane = async () => {
+    while (next < items.length) {
+      const i = next;
+      next += 1;
+      results[i] = await work(items[i], i);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane));
+  return results;
+}
+
+function checkFiles(files) {
+  for (const file of files) {
+    try {
+      magika.features(readFileSync(file));
+    } catch (error) {
+      throw Object.assign(new Error(`${file}: ${error.message}`), {
+        next: 'leave the file out, or take one with more in it',
+      });
+    }
+  }
+}
+
+/** Submits a job for every file and waits until each is over for good. */
+async function runJobs(network, files, client, onDone) {
+  const { api, model } = network;
+  let nonce = (await api.rpc.system.accountNextIndex(client.address)).toNumber();
+  return mapLimit(files, AT_A_TIME, async (file) => {
+    const tx = await submission(api, fileInput(model, file));
+    const mine = nonce;
+    nonce += 1;
+    const { included, finalized } = await submit(api, tx, client, { nonce: mine });
+    say(`${file}: submitted in block ${jobOf(await included).block}`, 'jobs');
+    const { id } = jobOf(await finalized);
+    const job = await fileJob(api, { file, id });
+    onDone(job);
+    return job;
+  });
+}
+
+function describe(job, network) {
+  const worker = network.workers.find((w) => w.account.address === job.host);
+  const host = worker ? `${worker.name} (${job.host})` : job.host;
+  if (job.outcome !== 'Settled') {
+    return `${job.file}: ${job.outcome}; submitted in block ${job.submitted_block}; ${inMesh(job.refunded)} came back`;
+  }
+  return [
+    `${job.file}: ${job.label} (score ${job.score.toFixed(4)})`,
+    `    job ${job.job}, submitted in block ${job.submitted_block}, drawn: ${host}, result in block ${job.result_block}`,
+    `    fee ${inMesh(job.fee)}: host ${inMesh(job.host_paid)}, verifier pool ${inMesh(job.pool_paid)}, ` +
+      `treasury ${inMesh(job.treasury_paid)}`,
+  ].join('\n');
+}
+
+async function document(network, jobs) {
+  const { api, model } = network;
+  const version = (await api.query.modelRegistry.versions(model)).unwrap();
+  return {
+    chain: { genesis: api.genesisHash.toHex(), spec_version: api.runtimeVersion.specVersion.toNumber() },
+    model: {
+      id: model,
+      name: magika.NAME,
+      version: magika.VERSION,
+      content_id: version.manifest.contentId.toHex(),
+    },
+    jobs,
+  };
+}
+
+/** Keeps a line of status up to date until the process is stopped. */
+async function watchOn(network, done) {
+  const { api, nodes, workers } = network;
+  const terminal = process.stderr.isTTY;
+  let [best, final] = [0, 0];
+  let last = '';
+  await api.rpc.chain.subscribeNewHeads((head) => {
+    best = head.number.toNumber();
+  });
+  await api.rpc.chain.subscribeFinalizedHeads(async (head) => {
+    final = head.number.toNumber();
+    const events = await (await api.at(head.hash)).query.system.events();
+    done += events.filter(({ event }) => event.section === 'jobs' && event.method === 'Finished').length;
+  });
+  say(`the network is up: ${nodes.map((n) => `${n.name} ${n.url}`).join(', ')}; Ctrl-C stops it`);
+  for (;;) {
+    const states = await Promise.all(
+      workers.map(async (worker) => {
+        const health = await worker.health().catch((error) => ({ state: 'no answer', reason: error.message }));
+        return `${worker.name} ${health.state}${health.state === 'at fault' && health.reason ? ` (${health.reason})` : ''}`;
+      }),
+    );
+    const line = `best ${best}, final ${final} | ${states.join(', ')} | jobs done ${done}`;
+    if (terminal) {
+      process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns ?? 120) - 1)}`);
+      statusShown = true;
+    } else if (final % 30 === 0 && line !== last) {
+      say(line, 'status');
+    }
+    last = line;
+    await new Promise((resolve) => {
+      setTimeout(resolve, 1_000);
+    });
+  }
+}
+
+async function main(network, files, { once, json }) {
+  await step('the network did not start', 'read the log above; if it names a port, stop what else uses it; then try again', () =>
+    network.startUsual(),
+  );
+  const report = json ? (text) => say(text, 'jobs') : (text) => console.log(text);
+  const jobs = await step('the jobs did not come to an end', 'look into the logs of the workers and the nodes', () =>
+    network.alive(runJobs(network, files, dev('Ferdie'), (job) => report(describe(job, network)))),
+  );
+  const settled = jobs.filter((job) => job.outcome === 'Settled').length;
+  say(`${settled} of ${jobs.length} jobs settled`, 'jobs');
+  if (json) console.log(JSON.stringify(await document(network, jobs), undefined, 2));
+  if (!once) {
+    watching = settled === jobs.length;
+    await network.alive(watchOn(network, jobs.length));
+  }
+  if (settled < jobs.length) {
+    throw Object.assign(new Error(`${jobs.length - settled} of ${jobs.length} jobs did not settle`), {
+      next: 'look into the logs of the workers',
+    });
+  }
+}
+
+const { values: options, positionals: files } = parseArgs({
+  allowPositionals: true,
+  options: {
+    once: { type: 'boolean' },
+    json: { type: 'boolean' },
+    keep: { type: 'boolean' },
+    check: { type: 'boolean' },
+  },
+});
+
+let code = 0;
+let network;
+let dir;
+try {
+  checkFiles(files);
+  if (!options.check) {
+    dir = mkdtempSync(join(tmpdir(), 'llmesh-devnet-'));
+    say(`logs and databases are in ${dir}`);
+    network = new Network({ dir, say });
+    const interrupted = new Promise((_, reject) => {
+      handleSignals((signal) => {
+        // The second one does not wait for anything.
+        handleSignals(() => process.exit(130));
+        reject(new Interrupted(signal));
+      });
+    });
+    await Promise.race([main(network, files, options), interrupted]);
+  }
+} catch (error) {
+  if (error instanceof Interrupted) {
+    say(`${error.message}: stopping`);
+    // To end a network that runs is what Ctrl-C is for.
+    code = watching && error.message === 'SIGINT' ? 0 : 128 + constants.signals[error.message];
+  } else {
+    say(`FAILED: ${error.message}`);
+    process.stderr.write(`  what to do: ${error.next ?? 'this is a fault of the script: report it with the text above'}\n`);
+    if (!error.next) process.stderr.write(`${error.stack}\n`);
+    code = 1;
+  }
+}
+
+if (network) {
+  const complaints = await network.stop();
+  for (const complaint of complaints) say(complaint);
+  if (options.keep || (code !== 0 && code < 128)) process.stderr.write(`  logs and databases are in ${dir}\n`);
+  else rmSync(dir, { recursive: true, force: true });
+  say('stopped');
+}
+process.exit(code);

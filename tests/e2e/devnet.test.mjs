@@ -1,0 +1,132 @@
+// The devnet by its one command, as a person runs it.
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Process, run } from '../../scripts/lib/process.mjs';
+import { complaints } from './support/schema.mjs';
+import { magikaSays } from './support/reference.mjs';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const SCRIPT = join(ROOT, 'scripts/devnet');
+const FIXTURES = join(ROOT, 'tests/fixtures/files');
+const FILES = readdirSync(FIXTURES).map((name) => join(FIXTURES, name));
+
+const dir = mkdtempSync(join(tmpdir(), 'llmesh-devnet-test-'));
+after(() => rmSync(dir, { recursive: true, force: true }));
+
+const devnet = (args, options = {}) => run(SCRIPT, ['--no-build', ...args], { cwd: ROOT, timeout: 240_000, ...options });
+
+/** Processes of this project whose command line names the folder. */
+function processesIn(folder) {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(folder);
+      } catch {
+        return false;
+      }
+    });
+}
+
+const folderOf = (text) => text.match(/logs and databases are in (\S+)/)[1];
+
+test('--once --json settles a job for each file, with the label that magika itself gives', { timeout: 300_000 }, async () => {
+  const { stdout, stderr } = await devnet(['--once', '--json', ...FILES]);
+  const found = JSON.parse(stdout);
+  const schema = JSON.parse(readFileSync(join(ROOT, 'docs/devnet.schema.json'), 'utf8'));
+  assert.deepEqual(complaints(schema, found), []);
+
+  const expected = await magikaSays(FILES);
+  assert.deepEqual(expected.map((e) => e.label).sort(), ['pdf', 'png', 'python']);
+  assert.deepEqual(found.jobs.map((job) => job.file), FILES);
+  found.jobs.forEach((job, i) => {
+    assert.equal(job.label, expected[i].label);
+    assert.ok(Math.abs(job.score - expected[i].score) < 1e-5, `${job.score} is ${expected[i].score}`);
+    assert.equal(job.outcome, 'Settled');
+    const [fee, host, pool, treasury] = [job.fee, job.host_paid, job.pool_paid, job.treasury_paid].map(BigInt);
+    assert.ok(fee > 0n);
+    assert.deepEqual([host * 10n, pool * 10n, treasury * 10n], [fee * 7n, fee * 2n, fee], 'exactly 70/20/10');
+    const blocks = job.result_block - job.submitted_block;
+    assert.ok(blocks >= 1 && blocks <= 3, `result ${blocks} blocks after the submission`);
+  });
+
+  // Nothing went wrong on the way out, and nothing is left.
+  assert.match(stderr, /3 of 3 jobs settled/);
+  assert.doesNotMatch(stderr, /did not stop|ended with/);
+  const folder = folderOf(stderr);
+  assert.deepEqual(processesIn(folder), []);
+  assert.throws(() => readdirSync(folder), { code: 'ENOENT' });
+});
+
+test('without --once it stays, shows its state, and ends in order on Ctrl-C', { timeout: 300_000 }, async () => {
+  const log = join(dir, 'stays.log');
+  const process = new Process('devnet', SCRIPT, ['--no-build', FILES[0]], { log, cwd: ROOT });
+  try {
+    await process.until('the network to be up', () => /the network is up/.test(process.output()), { timeout: 200_000 });
+    assert.match(process.output(), /1 of 1 jobs settled/);
+    const folder = folderOf(process.output());
+    assert.equal(processesIn(folder).length, 4);
+    const { code } = await process.stop({ signal: 'SIGINT', grace: 60_000 });
+    assert.equal(code, 0, process.tail());
+    assert.match(process.output(), /SIGINT: stopping/);
+    assert.match(process.output(), /stopped\n$/);
+    assert.deepEqual(processesIn(folder), []);
+  } finally {
+    await process.kill();
+  }
+});
+
+test('the death of a node is noticed, reported with its log, and ends everything', { timeout: 300_000 }, async () => {
+  const log = join(dir, 'crash.log');
+  const process = new Process('devnet', SCRIPT, ['--no-build', FILES[0]], { log, cwd: ROOT });
+  try {
+    await process.until('the first final block to be awaited', () => /waiting for the first final block/.test(process.output()), {
+      timeout: 120_000,
+    });
+    const folder = folderOf(process.output());
+    const pid = processesIn(folder).find((p) => readFileSync(`/proc/${p}/cmdline`, 'utf8').includes('--bob'));
+    globalThis.process.kill(Number(pid), 'SIGKILL');
+    const { code } = await process.exited;
+    assert.equal(code, 1);
+    assert.match(process.output(), /FAILED: .*bob has ended \(signal SIGKILL\); the end of its log \S+bob\.log/);
+    assert.match(process.output(), /what to do: /);
+    assert.deepEqual(processesIn(folder), []);
+    // The logs stay after a failure.
+    assert.ok(readFileSync(join(folder, 'bob.log'), 'utf8').length > 0);
+    rmSync(folder, { recursive: true, force: true });
+  } finally {
+    await process.kill();
+  }
+});
+
+test('files that can not be asked about are refused before anything starts', async () => {
+  const attempt = async (file, expected) => {
+    const { code, stdout, stderr } = await devnet(['--once', '--json', FILES[0], file], { check: false });
+    assert.equal(code, 1);
+    assert.equal(stdout, '');
+    assert.match(stderr, expected);
+    assert.match(stderr, /what to do: /);
+    assert.doesNotMatch(stderr, /starting/);
+  };
+  const small = join(dir, 'small');
+  writeFileSync(small, '1234567');
+  const blank = join(dir, 'blank');
+  writeFileSync(blank, ' '.repeat(5000));
+  await attempt(join(dir, 'missing'), /there is no file \S+missing/);
+  await attempt(dir, /is not a file/);
+  await attempt(small, /has only 7 bytes/);
+  await attempt(blank, /blank: magika needs at least 8 bytes/);
+});
+
+test('the command explains itself', async () => {
+  const { stdout } = await devnet(['--help']);
+  for (const option of ['--once', '--json', '--keep', '--no-build', 'FILE']) assert.ok(stdout.includes(option), option);
+  const { code, stderr } = await devnet(['--wat'], { check: false });
+  assert.equal(code, 1);
+  assert.match(stderr, /unknown option: --wat/);
+});

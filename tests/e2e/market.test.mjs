@@ -1,0 +1,261 @@
+// Models, offers and jobs with stock polkadot.js: no custom types. The test itself plays the hosts.
+
+import assert from 'node:assert/strict';
+import { atHeads, dev, mesh, send } from '../../scripts/lib/chain.mjs';
+import { deliveredPart, jobEnd, jobOf, outcomeName, params, quote, result } from '../../scripts/lib/jobs.mjs';
+import { inputs, manifest, outputs, publish, version } from './support/models.mjs';
+import { around, feesPaid, funds, takers } from './support/money.mjs';
+import { refused, suite } from './support/suite.mjs';
+
+const author = dev('Eve');
+const client = dev('Ferdie');
+const host = dev('Charlie');
+const other = dev('Dave');
+const stranger = dev('One');
+
+/** Planck per million MACs, and the manifest has exactly a million. */
+const PRICE = 40_000_000_000;
+
+const ids = {};
+
+const { network, it } = suite(async (net) => {
+  await net.startValidators();
+  const { api } = net;
+  const published = async () => {
+    ids.model = await publish(api, author, 'test/sum');
+    ids.unoffered = await publish(api, author, 'test/unoffered');
+    ids.yanked = await publish(api, author, 'test/yanked');
+    await send(api, api.tx.modelRegistry.yank(ids.yanked), author);
+  };
+  await Promise.all([published(), net.becomeHost(host), net.becomeHost(other)]);
+  await send(api, api.tx.modelRegistry.offer(ids.model, { price: PRICE, capacity: 8 }), host);
+});
+
+const tx = () => network.api.tx;
+const job = (changes = {}) => {
+  const { model = ids.model, tensors = inputs(), maxFee = mesh(10), ...rest } = changes;
+  return tx().jobs.submit(model, tensors, params({ maxFee, ...rest }));
+};
+const submit = async (changes) => jobOf(await send(network.api, job(changes), client, { finalized: true }));
+const drawn = (id) =>
+  atHeads(network.api, `a host for job ${id}`, async (at) => {
+    const record = (await at.query.jobs.jobs(id)).unwrap();
+    return record.assignments.length > 0 && record;
+  });
+
+it('a manifest that makes no sense is refused', async () => {
+  const attempt = (name, changes = {}, who = author) =>
+    send(network.api, tx().modelRegistry.publish(name, version, manifest(changes)), who);
+  const tensor = (name) => ({ name, elementType: 'F32', shape: [{ Fixed: 1 }] });
+  await refused(attempt('nobody/model'), 'modelRegistry.UnknownNamespace');
+  await refused(attempt('test/new', {}, stranger), 'modelRegistry.NotNamespaceOwner');
+  await refused(attempt('Test/new'), 'modelRegistry.InvalidModelName');
+  await refused(attempt('test'), 'modelRegistry.InvalidModelName');
+  await refused(attempt('test/sum'), 'modelRegistry.VersionExists');
+  await refused(attempt('test/new', { contentId: `0x${'00'.repeat(32)}` }), 'modelRegistry.MissingContentId');
+  await refused(attempt('test/new', { size: 0 }), 'modelRegistry.EmptyModel');
+  await refused(attempt('test/new', { complexity: 0 }), 'modelRegistry.ZeroComplexity');
+  await refused(attempt('test/new', { licence: '' }), 'modelRegistry.InvalidLicence');
+  await refused(attempt('test/new', { tolerance: 1_000_000_000 }), 'modelRegistry.ToleranceTooWide');
+  await refused(attempt('test/new', { signature: { inputs: [], outputs: [tensor('y')] } }), 'modelRegistry.InvalidSignature');
+  const twice = { inputs: [tensor('x'), tensor('x')], outputs: [tensor('y')] };
+  await refused(attempt('test/new', { signature: twice }), 'modelRegistry.InvalidSignature');
+  await refused(send(network.api, tx().modelRegistry.registerNamespace('test'), stranger), 'modelRegistry.NamespaceTaken');
+  await refused(send(network.api, tx().modelRegistry.registerNamespace('-'), stranger), 'modelRegistry.InvalidNamespace');
+});
+
+it('a published version reads as it was typed, from storage and from the runtime API', async () => {
+  const { api } = network;
+  const stored = (await api.query.modelRegistry.versions(ids.model)).unwrap();
+  const shown = (await api.call.modelRegistryApi.resolve('test/sum', null)).unwrap();
+  assert.equal(shown.id.toNumber(), ids.model);
+  assert.equal(shown.name.toUtf8(), 'test/sum');
+  assert.equal(shown.owner.toString(), author.address);
+  assert.equal(shown.status.type, 'Active');
+  const expected = manifest();
+  for (const found of [stored.manifest, shown.manifest]) {
+    assert.equal(found.contentId.toHex(), expected.contentId);
+    assert.equal(found.get('size').toNumber(), expected.size);
+    assert.equal(found.complexity.toNumber(), expected.complexity);
+    const [first, second] = found.signature.inputs;
+    assert.equal(first.name.toUtf8(), 'ids');
+    assert.equal(first.elementType.type, 'I64');
+    assert.deepEqual(first.shape.toJSON(), [{ fixed: 1 }, { upTo: 4 }]);
+    assert.equal(second.shape.length, 0);
+  }
+  const exact = await api.call.modelRegistryApi.resolve('test/sum', { major: 1, minor: 0, patch: 0 });
+  assert.equal(exact.unwrap().id.toNumber(), ids.model);
+  assert.ok((await api.call.modelRegistryApi.resolve('test/sum', { major: 9, minor: 0, patch: 0 })).isNone);
+});
+
+it('an offer needs a host in good standing and sensible terms', async () => {
+  const offer = (who, id, terms) => send(network.api, tx().modelRegistry.offer(id, { price: PRICE, capacity: 1, ...terms }), who);
+  await refused(offer(stranger, ids.model), 'modelRegistry.NotHost');
+  await refused(offer(other, 4_000_000), 'modelRegistry.UnknownVersion');
+  await refused(offer(other, ids.yanked), 'modelRegistry.VersionYanked');
+  await refused(offer(other, ids.model, { price: manifest().basePrice - 1 }), 'modelRegistry.PriceBelowBase');
+  await refused(offer(other, ids.model, { capacity: 0 }), 'modelRegistry.InvalidCapacity');
+  await refused(send(network.api, tx().modelRegistry.withdrawOffer(ids.model), other), 'modelRegistry.UnknownOffer');
+});
+
+it('a job with wrong tensors is refused by the name of what is wrong', async () => {
+  const [first, second] = inputs();
+  const attempt = (tensors, error) => refused(send(network.api, job({ tensors }), client), `jobs.${error}`);
+  await attempt(inputs({ ids: { name: 'idz' } }), 'UnknownTensor');
+  await attempt([first, first], 'RepeatedTensor');
+  await attempt([first], 'MissingTensor');
+  await attempt([], 'MissingTensor');
+  await attempt(inputs({ ids: { elementType: 'U64' } }), 'WrongElementType');
+  await attempt(inputs({ ids: { shape: [2, 1] } }), 'WrongShape');
+  await attempt(inputs({ ids: { shape: [2] } }), 'WrongShape');
+  await attempt(inputs({ ids: { shape: [1, 5], data: `0x${'00'.repeat(40)}` } }), 'WrongShape');
+  await attempt(inputs({ ids: { shape: [1, 0], data: '0x' } }), 'WrongShape');
+  await attempt(inputs({ ids: { data: `0x${'00'.repeat(15)}` } }), 'WrongByteLength');
+  await attempt(inputs({ ids: { data: `0x${'00'.repeat(17)}` } }), 'WrongByteLength');
+  await attempt(inputs({ scale: { data: '0x' } }), 'WrongByteLength');
+  await attempt([second, second, first], 'RepeatedTensor');
+});
+
+it('a job for a wrong model or at a wrong price is refused', async () => {
+  const { api } = network;
+  const attempt = (changes, error) => refused(send(api, job(changes), client), error);
+  const { lowest } = await quote(api, ids.model);
+  await attempt({ model: 4_000_000 }, 'jobs.UnknownModel');
+  await attempt({ model: ids.yanked }, 'jobs.ModelYanked');
+  await attempt({ redundancy: 0 }, 'jobs.InvalidRedundancy');
+  await attempt({ redundancy: 6 }, 'jobs.InvalidRedundancy');
+  await attempt({ maxFee: 0 }, 'jobs.FeeBelowPrice');
+  // The lowest fee of all follows from the version's base price, half of what the only host asks.
+  const base = lowest.divn(2);
+  await attempt({ maxFee: base.subn(1) }, 'jobs.FeeBelowPrice');
+  await attempt({ maxFee: base.muln(2).subn(1), redundancy: 2 }, 'jobs.FeeBelowPrice');
+  await attempt({ maxFee: base.muln(2).subn(1), priority: 'Urgent' }, 'jobs.FeeBelowPrice');
+  const { free } = (await api.query.system.account(client.address)).data;
+  await attempt({ maxFee: free.muln(2) }, 'settlement.InsufficientFunds');
+});
+
+it('a queued job is cancelled, and every planck comes back but the transaction fees', async () => {
+  const { api } = network;
+  const before = await funds(api, client.address);
+  const submitted = await send(api, job({ model: ids.unoffered }), client, { finalized: true });
+  const { id } = jobOf(submitted);
+  const during = await funds(api, client.address);
+  const record = (await api.query.jobs.jobs(id)).unwrap();
+  assert.equal(record.state.type, 'Queued');
+  assert.equal(during.held - before.held, mesh(10).toBigInt() + record.deposit.toBigInt());
+
+  await refused(send(api, tx().jobs.cancel(id), stranger), 'jobs.NotOwner');
+  await refused(send(api, tx().jobs.remove(id), client), 'jobs.JobNotFinished');
+  const cancelled = await send(api, tx().jobs.cancel(id), client, { finalized: true });
+  const finished = cancelled.find('jobs', 'Finished');
+  assert.equal(finished.job.toNumber(), id);
+  assert.equal(finished.outcome.type, 'Cancelled');
+  assert.equal(finished.account.refunded.toBigInt(), mesh(10).toBigInt());
+  assert.equal(finished.account.fee.toBigInt(), 0n);
+
+  const after = await funds(api, client.address);
+  const fees = [submitted, cancelled].reduce((sum, { events }) => sum + feesPaid(events, client.address), 0n);
+  assert.ok(fees > 0n);
+  assert.equal(after.held, before.held);
+  assert.equal(after.free, before.free - fees);
+  await refused(send(api, tx().jobs.cancel(id), client), 'jobs.UnknownJob');
+});
+
+it('a job runs through draw, result and settlement, and only the drawn host can deliver', async () => {
+  const { api } = network;
+  const { id, block } = await submit({ maxFee: mesh(10) });
+  const record = await drawn(id);
+  const [part] = record.assignments;
+  assert.equal(part.host.toString(), host.address);
+  assert.equal(part.drawnAt.toNumber(), block + 1);
+  assert.equal(record.state.type, 'Running');
+
+  const deliver = (tensors, who = host, job_ = id) => send(api, tx().jobs.submitResult(job_, tensors, null), who, { finalized: true });
+  await refused(send(api, tx().jobs.cancel(id), client), 'jobs.NotCancellable');
+  await refused(deliver(outputs(), other), 'jobs.NotDrawn');
+  await refused(deliver(outputs(), host, 4_000_000), 'jobs.UnknownJob');
+  await refused(deliver(outputs({ name: 'total' })), 'jobs.UnknownTensor');
+  await refused(deliver(outputs({ elementType: 'I32' })), 'jobs.WrongElementType');
+  await refused(deliver(outputs({ shape: [1, 2] })), 'jobs.WrongShape');
+  await refused(deliver(outputs({ data: '0x00' })), 'jobs.WrongByteLength');
+  await refused(deliver([]), 'jobs.MissingTensor');
+  await refused(
+    deliver(Array.from({ length: 16 }, (_, i) => ({ name: `t${i}`, elementType: 'U8', shape: [65_536], data: `0x${'00'.repeat(65_536)}` }))),
+    'jobs.OutputTooLarge',
+  );
+
+  const delivered = await deliver(outputs());
+  const accepted = delivered.find('jobs', 'ResultAccepted');
+  assert.equal(accepted.job.toNumber(), id);
+  const finished = delivered.find('jobs', 'Finished');
+  assert.equal(finished.outcome.type, 'Settled');
+  await refused(deliver(outputs()), 'jobs.AlreadyDelivered');
+
+  // The money: exactly 70/20/10 of the fee, each planck where it belongs.
+  const fee = part.fee.toBigInt();
+  assert.equal(fee, BigInt(PRICE));
+  const { account } = finished;
+  assert.equal(account.hostPaid.toBigInt(), (fee * 7n) / 10n);
+  assert.equal(account.poolPaid.toBigInt(), (fee * 2n) / 10n);
+  assert.equal(account.treasuryPaid.toBigInt(), fee / 10n);
+  assert.equal(account.refunded.toBigInt(), mesh(10).toBigInt() - fee);
+  const { pool, treasury } = takers(api);
+  const { before, after } = await around(api, delivered.block);
+  const moved = async (who) => (await funds(after, who)).total - (await funds(before, who)).total;
+  assert.equal(await moved(host.address), (fee * 7n) / 10n, 'an accepted result costs the host no fee');
+  assert.equal(await moved(pool), (fee * 2n) / 10n);
+  assert.equal(await moved(treasury), fee / 10n);
+  assert.equal(await moved(client.address), -fee);
+
+  // The result, from storage and from the runtime API.
+  const end = await jobEnd(api, id);
+  assert.equal(outcomeName(end.state.asFinished), 'Settled');
+  assert.ok(deliveredPart(end).state.asDelivered.receipt.eq(accepted.receipt));
+  const stored = await result(api, id, host.address);
+  assert.equal(stored.outputs[0].name, 'sum');
+  assert.equal(Buffer.from(stored.outputs[0].data).toString('hex'), '0000803f00000040');
+  const shown = (await api.call.jobsApi.job(id)).unwrap();
+  assert.ok(shown.eq(end));
+  const [[who, jobResult]] = await api.call.jobsApi.results(id);
+  assert.equal(who.toString(), host.address);
+  assert.equal(jobResult.outputs[0].data.toHex(), '0x0000803f00000040');
+  assert.equal(jobResult.receipt.job.toNumber(), id);
+  assert.equal((await api.call.jobsApi.inputs(id)).unwrap().length, 2);
+
+  // The record can be given up for its deposit.
+  await refused(send(api, tx().jobs.cancel(id), client), 'jobs.JobFinished');
+  const heldBefore = (await funds(api, client.address)).held;
+  await send(api, tx().jobs.remove(id), client, { finalized: true });
+  assert.equal(heldBefore - (await funds(api, client.address)).held, end.deposit.toBigInt());
+  assert.ok((await api.query.jobs.jobs(id)).isNone);
+});
+
+it('a declined job goes to another host, and one that two hosts can not compute fails with everything refunded', async () => {
+  const { api } = network;
+  await send(api, tx().modelRegistry.offer(ids.model, { price: PRICE, capacity: 8 }), other);
+  const { id } = await submit({ maxFee: mesh(10) });
+  const first = (await drawn(id)).assignments[0].host.toString();
+  const [one, two] = first === host.address ? [host, other] : [other, host];
+  await send(api, tx().jobs.decline(id, 'ModelError'), one, { finalized: true });
+  await refused(send(api, tx().jobs.decline(id, 'ModelError'), one), 'jobs.AlreadyDeclined');
+  await atHeads(api, 'the second host', async (at) => {
+    const { assignments } = (await at.query.jobs.jobs(id)).unwrap();
+    return assignments.length === 2 && assignments[1].host.toString() === two.address;
+  });
+  await send(api, tx().jobs.decline(id, 'ModelError'), two, { finalized: true });
+  const end = await jobEnd(api, id, { finalized: true });
+  assert.equal(outcomeName(end.state.asFinished), 'Failed(ModelError)');
+  assert.equal(end.account.refunded.toBigInt(), mesh(10).toBigInt());
+});
+
+it('two hosts compute a redundant job, and both are paid', async () => {
+  const { api } = network;
+  const { id } = await submit({ maxFee: mesh(10), redundancy: 2 });
+  const record = await drawn(id);
+  assert.deepEqual(record.assignments.map((a) => a.host.toString()).sort(), [host.address, other.address].sort());
+  for (const who of [host, other]) await send(api, tx().jobs.submitResult(id, outputs(), null), who, { finalized: true });
+  const end = await jobEnd(api, id);
+  assert.equal(outcomeName(end.state.asFinished), 'Settled');
+  assert.equal(end.account.fee.toBigInt(), 2n * BigInt(PRICE));
+  assert.equal((await api.call.jobsApi.results(id)).length, 2);
+});

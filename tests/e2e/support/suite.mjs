@@ -1,0 +1,51 @@
+// One network for the tests of a file.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { DispatchError } from '../../../scripts/lib/chain.mjs';
+import { Network } from '../../../scripts/lib/network.mjs';
+
+/** Keep folders of networks for a look at them: LLMESH_KEEP=1. */
+const KEEP = Boolean(process.env.LLMESH_KEEP);
+
+/**
+ * A network that is started before the tests of this file and stopped after them.
+ *
+ * A test fails at once when a process of the network ends unasked; a failed test prints the ends of all logs.
+ *
+ * @param {(network: Network) => Promise<void>} start
+ * @param {object} options of the Network
+ * @returns {{ network: Network, it: (name: string, body: (t: object) => Promise<void>, options?: object) => void }}
+ */
+export function suite(start, options = {}) {
+  const network = new Network({ ...options, say: (line) => console.error(`# ${line}`) });
+  const guarded = async (work) => {
+    try {
+      return await network.alive(work());
+    } catch (error) {
+      console.error(`# ${error.stack}\n${network.logs(40)}`);
+      throw error;
+    }
+  };
+  before(() => guarded(() => start(network)), { timeout: 240_000 });
+  after(
+    async () => {
+      const complaints = await network.stop({ keep: KEEP });
+      if (KEEP) console.error(`# logs and databases are in ${network.dir}`);
+      assert.deepEqual(complaints, []);
+    },
+    { timeout: 90_000 },
+  );
+  const it = (name, body, { timeout = 180_000 } = {}) => test(name, { timeout }, (t) => guarded(() => body(t)));
+  return { network, it };
+}
+
+/** Asserts that the chain refuses an extrinsic with exactly this error. */
+export async function refused(sending, name) {
+  await assert.rejects(sending, (error) => {
+    assert.ok(error instanceof DispatchError, `expected ${name}, got ${error.stack}`);
+    assert.equal(error.name, name, error.message);
+    assert.ok(name.includes('.') && error.message.length > name.length + 2, `${name} has a description in the metadata`);
+    return true;
+  });
+}
