@@ -128,8 +128,8 @@ async function watchOn(network, done) {
   for (;;) {
     const states = await Promise.all(
       workers.map(async (worker) => {
-        const health = await worker.health().catch((error) => ({ state: 'no answer', reason: error.message }));
-        return `${worker.name} ${health.state}${health.state === 'at fault' && health.reason ? ` (${health.reason})` : ''}`;
+        const { state, faults } = await worker.health().catch(() => ({ state: 'no answer', faults: [] }));
+        return `${worker.name} ${state}${faults.length ? ` (${faults.map((f) => f.reason).join('; ')})` : ''}`;
       }),
     );
     const line = `best ${best}, final ${final} | ${states.join(', ')} | jobs done ${done}`;

@@ -106,7 +106,6 @@ pub fn plain_without_code(preset: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sc_service::ChainSpec as _;
     use std::{fs, path::Path};
 
     /// The committed files are what the runtime's presets say. After a wanted change:

@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use sc_cli::RunCmd;
+use std::path::PathBuf;
 
 /// A node of the LLMESH network. Without a sub-command it runs; `--dev` makes a chain of its own in a temporary folder.
 #[derive(Debug, Parser)]
@@ -11,6 +12,43 @@ pub struct Cli {
 
     #[clap(flatten)]
     pub run: RunCmd,
+
+    #[clap(flatten)]
+    pub worker: WorkerArgs,
+}
+
+/// The compute worker inside the node.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Embedded worker")]
+pub struct WorkerArgs {
+    /// Run a compute worker in this process.
+    ///
+    /// On a development chain (`--dev`) it signs as //Charlie, bonds and registers by itself; elsewhere it needs
+    /// `--worker-key-file` and an account that is bonded and registered (`llmesh-worker stake bond`, `llmesh-worker
+    /// register`). Either way it serves the models that `llmesh-worker offer MODEL --base-path DIR --file FILE` puts into
+    /// its folder.
+    #[arg(long)]
+    pub worker: bool,
+
+    /// File that holds the worker's secret: a phrase, or 0x and 64 hex digits.
+    #[arg(long, value_name = "FILE", requires = "worker")]
+    pub worker_key_file: Option<PathBuf>,
+
+    /// Folder for the worker's models and state [default: `worker` below the node's base path].
+    #[arg(long, value_name = "DIR", requires = "worker")]
+    pub worker_base_path: Option<PathBuf>,
+
+    /// Jobs that the worker computes at the same time.
+    #[arg(long, value_name = "N", default_value_t = 2, requires = "worker")]
+    pub worker_capacity: usize,
+
+    /// Port on loopback for the worker's `/metrics` and `/health`.
+    #[arg(long, value_name = "PORT", requires = "worker")]
+    pub worker_prometheus_port: Option<u16>,
+
+    /// The ONNX Runtime library [default: the variable ORT_DYLIB_PATH].
+    #[arg(long, value_name = "FILE", requires = "worker")]
+    pub worker_onnxruntime: Option<PathBuf>,
 }
 
 /// What the node does instead of running.

@@ -3,6 +3,7 @@
 use crate::{
     cli::{Cli, Subcommand},
     service::{self, Parts},
+    worker,
 };
 use llmesh_runtime::Block;
 use sc_cli::{Result, SubstrateCli};
@@ -47,10 +48,15 @@ pub fn run() -> Result<()> {
         None => cli
             .create_runner(&cli.run)?
             .run_node_until_exit(|config| async move {
+                let base_path = config.base_path.path().to_owned();
+                let is_dev = config.chain_spec.chain_type() == sc_chain_spec::ChainType::Development;
                 let node = match config.network.network_backend {
                     NetworkBackendType::Litep2p => service::new_full::<Litep2pNetworkBackend>(config),
                     NetworkBackendType::Libp2p => service::new_full::<NetworkWorker<Block, _>>(config),
                 }?;
+                if cli.worker.worker {
+                    worker::start(&node, &cli.worker, &base_path, is_dev).await?;
+                }
                 Ok(node.task_manager)
             }),
         Some(Subcommand::Key(cmd)) => cmd.run(&cli),

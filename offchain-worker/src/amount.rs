@@ -10,13 +10,19 @@ const DECIMALS: usize = 12;
 /// With a sentence on what is expected.
 pub fn parse(text: &str) -> Result<u128, String> {
     let expected = || {
-        format!("`{text}` is not an amount: write MESH like 1000 or 0.5, or planck like 500planck (1 MESH = 10^12 planck)")
+        format!(
+            "`{text}` is not an amount: write MESH like 1000 or 0.5, or planck like 500planck (1 MESH = 10^12 planck)"
+        )
     };
     let text = text.trim();
     let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
     if let Some(planck) = text.strip_suffix("planck") {
         let planck = planck.trim_end();
-        return if digits(planck) { planck.parse().map_err(|_| expected()) } else { Err(expected()) };
+        return if digits(planck) {
+            planck.parse().map_err(|_| expected())
+        } else {
+            Err(expected())
+        };
     }
     let number = text.strip_suffix("MESH").map_or(text, str::trim_end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
@@ -24,11 +30,18 @@ pub fn parse(text: &str) -> Result<u128, String> {
         return Err(expected());
     }
     if fraction.len() > DECIMALS {
-        return Err(format!("`{text}` has more than {DECIMALS} decimals: that is less than one planck"));
+        return Err(format!(
+            "`{text}` has more than {DECIMALS} decimals: that is less than one planck"
+        ));
     }
     let whole: u128 = whole.parse().map_err(|_| expected())?;
-    let fraction: u128 = format!("{fraction:0<DECIMALS$}").parse().map_err(|_| expected())?;
-    whole.checked_mul(MESH).and_then(|w| w.checked_add(fraction)).ok_or_else(expected)
+    let fraction: u128 = format!("{fraction:0<DECIMALS$}")
+        .parse()
+        .map_err(|_| expected())?;
+    whole
+        .checked_mul(MESH)
+        .and_then(|w| w.checked_add(fraction))
+        .ok_or_else(expected)
 }
 
 /// Writes planck as MESH, exactly and without trailing zeros.
@@ -58,7 +71,19 @@ mod tests {
 
     #[test]
     fn other_text_is_refused() {
-        for bad in ["", ".5", "5.", "-1", "1e3", "1,000", "0x10", "planck", "1.0.0", "0.0000000000001", "+1"] {
+        for bad in [
+            "",
+            ".5",
+            "5.",
+            "-1",
+            "1e3",
+            "1,000",
+            "0x10",
+            "planck",
+            "1.0.0",
+            "0.0000000000001",
+            "+1",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
         assert!(parse(&format!("{}", u128::MAX)).is_err());

@@ -65,7 +65,10 @@ pub async fn start(rpc: impl InMemoryRpc, options: Options) -> Result<Handle, Em
     };
     let engine = Arc::new(Engine::start(store, engine).map_err(EmbeddedError::Threads)?);
     let config = WorkerConfig {
-        limits: Limits { capacity: options.capacity.max(1), ..Limits::default() },
+        limits: Limits {
+            capacity: options.capacity.max(1),
+            ..Limits::default()
+        },
         grace: options.grace,
         metrics: options.metrics,
         ..WorkerConfig::new(state_folder(&options.base_path))

@@ -19,7 +19,9 @@ pub fn faults(status: &HostStatus, balance: &Balance) -> Vec<Fault> {
         Some(_) => {}
     }
     if status.suspended {
-        faults.push(Fault::Suspended { missed: status.missed });
+        faults.push(Fault::Suspended {
+            missed: status.missed,
+        });
     }
     if balance.free < MIN_FREE_BALANCE {
         faults.push(Fault::NoBalance { free: balance.free });
@@ -36,7 +38,10 @@ pub fn faults(status: &HostStatus, balance: &Balance) -> Vec<Fault> {
 /// When a text is longer than the chain carries.
 pub fn record(region: &str, endpoints: &[String]) -> Result<WorkerRecord, String> {
     let endpoint = |e: &String| {
-        e.as_bytes().to_vec().try_into().map_err(|_| format!("the endpoint `{e}` is longer than 128 bytes"))
+        e.as_bytes()
+            .to_vec()
+            .try_into()
+            .map_err(|_| format!("the endpoint `{e}` is longer than 128 bytes"))
     };
     let endpoints = endpoints.iter().map(endpoint).collect::<Result<Vec<_>, _>>()?;
     Ok(WorkerRecord {
@@ -47,14 +52,20 @@ pub fn record(region: &str, endpoints: &[String]) -> Result<WorkerRecord, String
             .to_vec()
             .try_into()
             .map_err(|_| format!("the region `{region}` is longer than 16 bytes"))?,
-        endpoints: endpoints.try_into().map_err(|_| "at most 4 endpoints can be registered".to_owned())?,
+        endpoints: endpoints
+            .try_into()
+            .map_err(|_| "at most 4 endpoints can be registered".to_owned())?,
         capability: capabilities().try_into().unwrap_or_default(),
     })
 }
 
 /// The runtime classes that this machine can serve.
 pub fn capabilities() -> Vec<RuntimeClass> {
-    let int8 = if has_vnni() { RuntimeClass::CpuInt8Vnni } else { RuntimeClass::CpuInt8 };
+    let int8 = if has_vnni() {
+        RuntimeClass::CpuInt8Vnni
+    } else {
+        RuntimeClass::CpuInt8
+    };
     vec![RuntimeClass::CpuFloat, int8]
 }
 
@@ -79,7 +90,9 @@ fn has_vnni() -> bool {
 /// When the node can not be asked.
 pub async fn minimum_bond(client: &dyn NodeClient) -> Result<u128, ChainError> {
     let bytes = client.constant("MeshStaking", "MinBond").await?;
-    Ok(bytes.and_then(|b| u128::decode(&mut b.as_slice()).ok()).unwrap_or(1000 * MESH))
+    Ok(bytes
+        .and_then(|b| u128::decode(&mut b.as_slice()).ok())
+        .unwrap_or(1000 * MESH))
 }
 
 /// Bonds the minimum and registers a worker record, each if it is missing.
@@ -95,8 +108,13 @@ pub async fn ensure(client: &dyn NodeClient, signer: &Signer, region: &str) -> R
         tracing::info!(%account, bond = amount::show(bond), "bonded");
     }
     if stake.is_none_or(|s| s.worker.is_none() || !s.host) {
-        let record = record(region, &[]).map_err(|reason| ChainError::Encode { call: "a worker record".into(), reason })?;
-        client.submit(&calls::register_worker(&record), signer, Wait::InBlock).await?;
+        let record = record(region, &[]).map_err(|reason| ChainError::Encode {
+            call: "a worker record".into(),
+            reason,
+        })?;
+        client
+            .submit(&calls::register_worker(&record), signer, Wait::InBlock)
+            .await?;
         tracing::info!(%account, "registered as a worker");
     }
     Ok(())
@@ -105,7 +123,10 @@ pub async fn ensure(client: &dyn NodeClient, signer: &Signer, region: &str) -> R
 /// What a job's result depends on: the model's file and the inputs.
 pub(crate) fn work_key(content_id: H256, input_hash: H256) -> H256 {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(b"llmesh/worker/result-key/v1").update(content_id.as_bytes()).update(input_hash.as_bytes());
+    hasher
+        .update(b"llmesh/worker/result-key/v1")
+        .update(content_id.as_bytes())
+        .update(input_hash.as_bytes());
     H256(*hasher.finalize().as_bytes())
 }
 
@@ -133,9 +154,21 @@ mod tests {
             suspended: false,
             in_flight: 0,
             in_flight_value: 0,
-            offers: vec![(1, OfferTerms { price: 1, capacity: 1 })],
+            offers: vec![(
+                1,
+                OfferTerms {
+                    price: 1,
+                    capacity: 1,
+                },
+            )],
         };
-        (status, Balance { free: MESH, ..Balance::default() })
+        (
+            status,
+            Balance {
+                free: MESH,
+                ..Balance::default()
+            },
+        )
     }
 
     #[test]
@@ -143,14 +176,25 @@ mod tests {
         let (good, rich) = ready();
         assert_eq!(faults(&good, &rich), []);
         let poor = Balance::default();
-        let nothing = HostStatus { stake: None, offers: Vec::new(), ..good.clone() };
-        assert_eq!(faults(&nothing, &poor), [Fault::NotBonded, Fault::NoBalance { free: 0 }, Fault::NoOffer]);
+        let nothing = HostStatus {
+            stake: None,
+            offers: Vec::new(),
+            ..good.clone()
+        };
+        assert_eq!(
+            faults(&nothing, &poor),
+            [Fault::NotBonded, Fault::NoBalance { free: 0 }, Fault::NoOffer]
+        );
         let mut chilled = good.clone();
         if let Some(stake) = &mut chilled.stake {
             stake.host = false;
         }
         assert_eq!(faults(&chilled, &rich), [Fault::Chilled]);
-        let suspended = HostStatus { suspended: true, missed: 3, ..good };
+        let suspended = HostStatus {
+            suspended: true,
+            missed: 3,
+            ..good
+        };
         assert_eq!(faults(&suspended, &rich), [Fault::Suspended { missed: 3 }]);
     }
 

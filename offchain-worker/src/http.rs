@@ -15,7 +15,9 @@ const MAX_CONNECTIONS: usize = 32;
 
 /// Takes the port, before anything else is begun.
 pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, WorkerError> {
-    TcpListener::bind(address).await.map_err(|source| WorkerError::Port { address, source })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| WorkerError::Port { address, source })
 }
 
 /// Answers until it is dropped.
@@ -44,7 +46,11 @@ pub(crate) async fn serve(listener: TcpListener, metrics: Metrics, status: watch
     }
 }
 
-async fn answer(mut stream: TcpStream, metrics: &Metrics, status: &watch::Receiver<Status>) -> std::io::Result<()> {
+async fn answer(
+    mut stream: TcpStream,
+    metrics: &Metrics,
+    status: &watch::Receiver<Status>,
+) -> std::io::Result<()> {
     let mut request = Vec::new();
     let mut chunk = [0; 1024];
     while !request.windows(4).any(|w| w == b"\r\n\r\n") && request.len() < MAX_REQUEST_BYTES {
@@ -62,10 +68,18 @@ async fn answer(mut stream: TcpStream, metrics: &Metrics, status: &watch::Receiv
         ("GET" | "HEAD", "/metrics") => ("200 OK", "text/plain; version=0.0.4", metrics.render()),
         ("GET" | "HEAD", "/health") => {
             let status = status.borrow().clone();
-            let code = if status.is_healthy() { "200 OK" } else { "503 Service Unavailable" };
+            let code = if status.is_healthy() {
+                "200 OK"
+            } else {
+                "503 Service Unavailable"
+            };
             (code, "application/json", format!("{}\n", status.to_json()))
         }
-        ("GET" | "HEAD", _) => ("404 Not Found", "text/plain", "there is /metrics and /health\n".into()),
+        ("GET" | "HEAD", _) => (
+            "404 Not Found",
+            "text/plain",
+            "there is /metrics and /health\n".into(),
+        ),
         _ => ("405 Method Not Allowed", "text/plain", "only GET\n".into()),
     };
     let head = format!(
@@ -96,17 +110,39 @@ mod tests {
         let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let error = bind(address).await.unwrap_err().to_string();
-        assert!(error.contains(&address.to_string()) && error.contains("--prometheus-port"), "{error}");
+        assert!(
+            error.contains(&address.to_string()) && error.contains("--prometheus-port"),
+            "{error}"
+        );
 
         let (sender, receiver) = watch::channel(Status::starting("account".into()));
         let server = tokio::spawn(serve(listener, Metrics::new().unwrap(), receiver));
-        assert!(get(address, "GET /health HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 503"));
+        assert!(
+            get(address, "GET /health HTTP/1.1\r\n\r\n")
+                .await
+                .starts_with("HTTP/1.1 503")
+        );
         sender.send_modify(|s| s.state = crate::State::Idle);
         let health = get(address, "GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await;
-        assert!(health.starts_with("HTTP/1.1 200") && health.contains("\"state\":\"idle\""), "{health}");
-        assert!(get(address, "GET /metrics HTTP/1.0\r\n\r\n").await.contains("llmesh_worker_jobs_total"));
-        assert!(get(address, "GET / HTTP/1.0\r\n\r\n").await.starts_with("HTTP/1.1 404"));
-        assert!(get(address, "POST /metrics HTTP/1.0\r\n\r\n").await.starts_with("HTTP/1.1 405"));
+        assert!(
+            health.starts_with("HTTP/1.1 200") && health.contains("\"state\":\"idle\""),
+            "{health}"
+        );
+        assert!(
+            get(address, "GET /metrics HTTP/1.0\r\n\r\n")
+                .await
+                .contains("llmesh_worker_jobs_total")
+        );
+        assert!(
+            get(address, "GET / HTTP/1.0\r\n\r\n")
+                .await
+                .starts_with("HTTP/1.1 404")
+        );
+        assert!(
+            get(address, "POST /metrics HTTP/1.0\r\n\r\n")
+                .await
+                .starts_with("HTTP/1.1 405")
+        );
         server.abort();
     }
 }

@@ -26,6 +26,7 @@ mod lock;
 mod metrics;
 mod service;
 mod tasks;
+mod worker;
 
-pub use service::{Handle, Worker, WorkerConfig, WorkerError};
 pub use status::{Fault, State, Status};
+pub use worker::{Handle, Worker, WorkerConfig, WorkerError};

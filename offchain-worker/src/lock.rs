@@ -16,20 +16,34 @@ pub(crate) struct StateLock {
 impl StateLock {
     pub fn take(folder: &Path) -> Result<Self, WorkerError> {
         let path = folder.join("lock");
-        let error = |source| WorkerError::Io { path: path.clone(), source };
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(error)?;
+        let error = |source| WorkerError::Io {
+            path: path.clone(),
+            source,
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(error)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 let _ = file.read_to_string(&mut holder);
-                return Err(WorkerError::InUse { path: folder.into(), holder: holder.trim().into() });
+                return Err(WorkerError::InUse {
+                    path: folder.into(),
+                    holder: holder.trim().into(),
+                });
             }
             Err(TryLockError::Error(e)) => return Err(error(e)),
         }
         // Who holds it is only for people: a full disk is no reason not to start.
-        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
+        let _ = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| write!(file, "{}", std::process::id()));
         Ok(Self { _file: file })
     }
 

@@ -2,7 +2,8 @@
 
 use crate::status::{Fault, State, Status};
 use prometheus::{
-    Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+    Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    core::Collector,
 };
 
 /// How a job ended for this worker.
@@ -32,19 +33,30 @@ impl Metrics {
         let registry = Registry::new();
         let metrics = Self {
             jobs: IntCounterVec::new(
-                Opts::new("llmesh_worker_jobs_total", "Jobs by how they ended for this worker"),
+                Opts::new(
+                    "llmesh_worker_jobs_total",
+                    "Jobs by how they ended for this worker",
+                ),
                 &["outcome"],
             )?,
             inference: Histogram::with_opts(
                 HistogramOpts::new("llmesh_worker_inference_seconds", "Time that one inference took")
-                    .buckets(vec![0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0]),
+                    .buckets(vec![
+                        0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0,
+                    ]),
             )?,
             state: IntGaugeVec::new(
-                Opts::new("llmesh_worker_state", "1 for the state that the worker is in, 0 for the others"),
+                Opts::new(
+                    "llmesh_worker_state",
+                    "1 for the state that the worker is in, 0 for the others",
+                ),
                 &["state"],
             )?,
             faults: IntGaugeVec::new(
-                Opts::new("llmesh_worker_fault", "1 for each fault that keeps the worker from serving"),
+                Opts::new(
+                    "llmesh_worker_fault",
+                    "1 for each fault that keeps the worker from serving",
+                ),
                 &["fault"],
             )?,
             in_flight: IntGaugeVec::new(
@@ -87,22 +99,30 @@ impl Metrics {
 
     pub fn status(&self, status: &Status) {
         for state in State::ALL {
-            self.state.with_label_values(&[state.name()]).set(i64::from(state == status.state));
+            self.state
+                .with_label_values(&[state.name()])
+                .set(i64::from(state == status.state));
         }
         for code in Fault::CODES {
             let present = status.faults.iter().any(|f| f.code() == code);
             self.faults.with_label_values(&[code]).set(i64::from(present));
         }
-        for (stage, count) in
-            [("waiting", status.waiting), ("computing", status.computing), ("sending", status.sending)]
-        {
-            self.in_flight.with_label_values(&[stage]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        for (stage, count) in [
+            ("waiting", status.waiting),
+            ("computing", status.computing),
+            ("sending", status.sending),
+        ] {
+            self.in_flight
+                .with_label_values(&[stage])
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         self.best_block.set(status.best_block.unwrap_or_default().into());
     }
 
     pub fn render(&self) -> String {
-        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap_or_default()
     }
 }
 

@@ -27,7 +27,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { capacity: 1, backlog: 16, resend_after: 5, margin: 3 }
+        Self {
+            capacity: 1,
+            backlog: 16,
+            resend_after: 5,
+            margin: 3,
+        }
     }
 }
 
@@ -61,7 +66,10 @@ pub enum Event {
     /// A new best block, and everything that the chain waits for in it.
     Head { block: BlockNumber, owed: Vec<Owed> },
     /// A computation ended: its result is in the store, or there is none for this reason.
-    Computed { job: JobId, result: Result<(), FailureReason> },
+    Computed {
+        job: JobId,
+        result: Result<(), FailureReason>,
+    },
     /// Sending a result or a refusal ended.
     Sent { job: JobId, outcome: SendOutcome },
     /// The chain has a result of this host for the job.
@@ -85,6 +93,8 @@ pub enum SendOutcome {
     Refused(FailureReason),
     /// It did not get through, or nobody knows; look again at the next block.
     Unclear,
+    /// It is certainly in no block: another transaction of this key took its place.
+    Replaced,
 }
 
 /// What to do.
@@ -100,7 +110,7 @@ pub enum Action {
     Decline(JobId, FailureReason),
     /// Remove the result from the store, if there is one.
     Forget(JobId),
-    /// The chain stopped waiting while the job is computed: look whether another worker delivered it.
+    /// The chain stopped waiting though nothing was delivered: look whether another worker did it.
     Investigate(JobId),
     /// Another worker with the same key delivered this job. Nothing more is computed or sent.
     OtherWorker(JobId),
@@ -196,7 +206,13 @@ impl Core {
             };
             (s.job, entry)
         });
-        Self { limits, block: 0, jobs: jobs.collect(), stopping: false, halted: false }
+        Self {
+            limits,
+            block: 0,
+            jobs: jobs.collect(),
+            stopping: false,
+            halted: false,
+        }
     }
 
     /// How much is being done.
@@ -207,7 +223,9 @@ impl Core {
                 (Stage::Waiting, _) => counts.waiting += 1,
                 (Stage::Computing, _) => counts.computing += 1,
                 (Stage::Held | Stage::Failed(_), Sending::OnTheWay) => counts.sending += 1,
-                (Stage::Held | Stage::Failed(_), Sending::No | Sending::Again(_)) if entry.listed => counts.sending += 1,
+                (Stage::Held | Stage::Failed(_), Sending::No | Sending::Again(_)) if entry.listed => {
+                    counts.sending += 1
+                }
                 _ => {}
             }
         }
@@ -216,7 +234,8 @@ impl Core {
 
     /// Whether everything that was begun has come to an end.
     pub fn is_drained(&self) -> bool {
-        self.halted && self.jobs.values().all(|e| e.sending != Sending::OnTheWay) || self.counts() == Counts::default()
+        self.halted && self.jobs.values().all(|e| e.sending != Sending::OnTheWay)
+            || self.counts() == Counts::default()
     }
 
     /// Whether another worker with the same key was found.
@@ -292,7 +311,10 @@ impl Core {
                         if !first_sight && entry.sending != Sending::OnTheWay {
                             entry.sending = Sending::No;
                         }
-                        if matches!(entry.stage, Stage::Over | Stage::Failed(FailureReason::HostUnavailable)) {
+                        if matches!(
+                            entry.stage,
+                            Stage::Over | Stage::Failed(FailureReason::HostUnavailable)
+                        ) {
                             entry.stage = Stage::Waiting;
                         }
                     }
@@ -312,7 +334,13 @@ impl Core {
             }
         }
         for (job, entry) in &mut self.jobs {
-            if !entry.listed && entry.stage == Stage::Computing && !entry.investigated {
+            let untold = match entry.stage {
+                Stage::Computing => true,
+                // A result that was sent and replaced; one that was just restored is not looked into.
+                Stage::Held => entry.attempts == 0 && matches!(entry.sending, Sending::Again(_)),
+                _ => false,
+            };
+            if !entry.listed && untold && !entry.investigated {
                 entry.investigated = true;
                 actions.push(Action::Investigate(*job));
             }
@@ -338,15 +366,19 @@ impl Core {
     fn take_sent(&mut self, job: JobId, outcome: SendOutcome, actions: &mut Vec<Action>) {
         let next = self.block.saturating_add(1);
         let again = self.block.saturating_add(self.limits.resend_after.max(1));
-        let Some(entry) = self.jobs.get_mut(&job) else { return };
+        let Some(entry) = self.jobs.get_mut(&job) else {
+            return;
+        };
         entry.sending = match outcome {
             SendOutcome::Included => Sending::Included(again),
-            SendOutcome::Unclear => Sending::Again(next),
+            SendOutcome::Unclear | SendOutcome::Replaced => Sending::Again(next),
             SendOutcome::Refused(_) => Sending::No,
             SendOutcome::Gone | SendOutcome::AlreadyDelivered => Sending::Again(again),
         };
         let was_result = entry.stage == Stage::Held;
         match outcome {
+            // Whoever delivers it now, it was not this attempt.
+            SendOutcome::Replaced if was_result => entry.attempts = entry.attempts.saturating_sub(1),
             SendOutcome::Refused(reason) if was_result => entry.stage = Stage::Failed(reason),
             // A refusal that is refused: nothing is left to try.
             SendOutcome::Refused(_) => entry.stage = Stage::Over,
@@ -382,7 +414,9 @@ impl Core {
         waiting.sort_unstable();
         let mut left = 0;
         for (deadline, job) in waiting {
-            let Some(entry) = self.jobs.get_mut(&job) else { continue };
+            let Some(entry) = self.jobs.get_mut(&job) else {
+                continue;
+            };
             let hopeless = self.block >= deadline;
             if entry.able && !self.stopping && free > 0 && !hopeless {
                 free -= 1;

@@ -5,11 +5,20 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 fn owed(job: JobId, drawn_at: BlockNumber) -> Owed {
-    Owed { job, key: H256::from_low_u64_be(job), drawn_at, deadline: drawn_at + 20, able: true }
+    Owed {
+        job,
+        key: H256::from_low_u64_be(job),
+        drawn_at,
+        deadline: drawn_at + 20,
+        able: true,
+    }
 }
 
 fn head(core: &mut Core, block: BlockNumber, list: &[Owed]) -> Vec<Action> {
-    core.on(Event::Head { block, owed: list.to_vec() })
+    core.on(Event::Head {
+        block,
+        owed: list.to_vec(),
+    })
 }
 
 fn computed(core: &mut Core, job: JobId) -> Vec<Action> {
@@ -21,7 +30,13 @@ fn sent(core: &mut Core, job: JobId, outcome: SendOutcome) -> Vec<Action> {
 }
 
 fn core(capacity: usize) -> Core {
-    Core::new(Limits { capacity, ..Limits::default() }, [])
+    Core::new(
+        Limits {
+            capacity,
+            ..Limits::default()
+        },
+        [],
+    )
 }
 
 #[test]
@@ -41,10 +56,30 @@ fn a_job_is_computed_sent_and_let_go() {
 #[test]
 fn capacity_is_kept_and_the_most_urgent_goes_first() {
     let mut core = core(2);
-    let list = [Owed { deadline: 40, ..owed(1, 10) }, owed(2, 10), owed(3, 10)];
-    assert_eq!(head(&mut core, 10, &list), [Action::Compute(2), Action::Compute(3)]);
-    assert_eq!(computed(&mut core, 2), [Action::Compute(1), Action::SendResult(2)]);
-    assert_eq!(core.counts(), Counts { waiting: 0, computing: 2, sending: 1 });
+    let list = [
+        Owed {
+            deadline: 40,
+            ..owed(1, 10)
+        },
+        owed(2, 10),
+        owed(3, 10),
+    ];
+    assert_eq!(
+        head(&mut core, 10, &list),
+        [Action::Compute(2), Action::Compute(3)]
+    );
+    assert_eq!(
+        computed(&mut core, 2),
+        [Action::Compute(1), Action::SendResult(2)]
+    );
+    assert_eq!(
+        core.counts(),
+        Counts {
+            waiting: 0,
+            computing: 2,
+            sending: 1
+        }
+    );
 }
 
 #[test]
@@ -53,14 +88,23 @@ fn what_finds_no_place_in_time_is_handed_back() {
     let list = [owed(1, 10), owed(2, 10)];
     assert_eq!(head(&mut core, 10, &list), [Action::Compute(1)]);
     assert_eq!(head(&mut core, 26, &list), []);
-    assert_eq!(head(&mut core, 27, &list), [Action::Decline(2, FailureReason::HostUnavailable)]);
+    assert_eq!(
+        head(&mut core, 27, &list),
+        [Action::Decline(2, FailureReason::HostUnavailable)]
+    );
 }
 
 #[test]
 fn what_can_not_be_computed_is_handed_back_at_once() {
     let mut core = core(1);
-    let list = [Owed { able: false, ..owed(1, 10) }];
-    assert_eq!(head(&mut core, 10, &list), [Action::Decline(1, FailureReason::HostUnavailable)]);
+    let list = [Owed {
+        able: false,
+        ..owed(1, 10)
+    }];
+    assert_eq!(
+        head(&mut core, 10, &list),
+        [Action::Decline(1, FailureReason::HostUnavailable)]
+    );
     assert_eq!(sent(&mut core, 1, SendOutcome::Included), []);
     assert_eq!(head(&mut core, 11, &[]), []);
     // Drawn again after the fault is gone.
@@ -71,7 +115,10 @@ fn what_can_not_be_computed_is_handed_back_at_once() {
 fn a_failed_model_is_handed_back_with_the_reason() {
     let mut core = core(1);
     head(&mut core, 10, &[owed(1, 10)]);
-    let failed = Event::Computed { job: 1, result: Err(FailureReason::ModelError) };
+    let failed = Event::Computed {
+        job: 1,
+        result: Err(FailureReason::ModelError),
+    };
     assert_eq!(core.on(failed), [Action::Decline(1, FailureReason::ModelError)]);
 }
 
@@ -94,7 +141,12 @@ fn a_result_that_did_not_arrive_is_sent_again() {
 
 #[test]
 fn a_stored_result_is_sent_after_a_restart_without_computing() {
-    let stored = Stored { job: 1, key: H256::from_low_u64_be(1), deadline: 30, attempted: true };
+    let stored = Stored {
+        job: 1,
+        key: H256::from_low_u64_be(1),
+        deadline: 30,
+        attempted: true,
+    };
     let mut core = Core::new(Limits::default(), [stored]);
     assert_eq!(head(&mut core, 12, &[owed(1, 10)]), [Action::SendResult(1)]);
     assert_eq!(sent(&mut core, 1, SendOutcome::AlreadyDelivered), []);
@@ -103,9 +155,17 @@ fn a_stored_result_is_sent_after_a_restart_without_computing() {
 
 #[test]
 fn a_stored_result_for_other_inputs_is_not_sent() {
-    let stored = Stored { job: 1, key: H256::repeat_byte(9), deadline: 30, attempted: false };
+    let stored = Stored {
+        job: 1,
+        key: H256::repeat_byte(9),
+        deadline: 30,
+        attempted: false,
+    };
     let mut core = Core::new(Limits::default(), [stored]);
-    assert_eq!(head(&mut core, 12, &[owed(1, 10)]), [Action::Forget(1), Action::Compute(1)]);
+    assert_eq!(
+        head(&mut core, 12, &[owed(1, 10)]),
+        [Action::Forget(1), Action::Compute(1)]
+    );
 }
 
 #[test]
@@ -114,7 +174,10 @@ fn a_result_that_the_chain_refuses_is_handed_back() {
     head(&mut core, 10, &[owed(1, 10)]);
     computed(&mut core, 1);
     let refused = SendOutcome::Refused(FailureReason::OutputTooLarge);
-    assert_eq!(sent(&mut core, 1, refused), [Action::Decline(1, FailureReason::OutputTooLarge)]);
+    assert_eq!(
+        sent(&mut core, 1, refused),
+        [Action::Decline(1, FailureReason::OutputTooLarge)]
+    );
     assert_eq!(sent(&mut core, 1, refused), []);
     assert!(core.is_drained());
 }
@@ -138,17 +201,53 @@ fn another_worker_with_the_same_key_stops_this_one() {
 }
 
 #[test]
+fn a_transaction_that_was_replaced_gives_another_worker_away() {
+    let mut core = core(1);
+    head(&mut core, 10, &[owed(1, 10)]);
+    computed(&mut core, 1);
+    sent(&mut core, 1, SendOutcome::Replaced);
+    assert_eq!(head(&mut core, 11, &[]), [Action::Investigate(1)]);
+    assert_eq!(
+        core.on(Event::FoundDelivered { job: 1 }),
+        [Action::OtherWorker(1)]
+    );
+}
+
+#[test]
+fn a_transaction_that_was_replaced_by_something_else_is_sent_again() {
+    let mut core = core(1);
+    let list = [owed(1, 10)];
+    head(&mut core, 10, &list);
+    computed(&mut core, 1);
+    sent(&mut core, 1, SendOutcome::Replaced);
+    assert_eq!(head(&mut core, 11, &list), [Action::SendResult(1)]);
+    sent(&mut core, 1, SendOutcome::Included);
+    assert_eq!(head(&mut core, 12, &[]), []);
+    assert!(!core.is_halted());
+}
+
+#[test]
 fn stopping_finishes_what_it_can() {
     let mut core = core(1);
     let list = [owed(1, 10), owed(2, 10)];
     head(&mut core, 10, &list);
-    assert_eq!(core.on(Event::Stop), [Action::Decline(2, FailureReason::HostUnavailable)]);
-    assert_eq!(head(&mut core, 11, &[owed(1, 10), owed(2, 10), owed(3, 11)]), [
-        Action::Decline(3, FailureReason::HostUnavailable)
-    ]);
+    assert_eq!(
+        core.on(Event::Stop),
+        [Action::Decline(2, FailureReason::HostUnavailable)]
+    );
+    assert_eq!(
+        head(&mut core, 11, &[owed(1, 10), owed(2, 10), owed(3, 11)]),
+        [Action::Decline(3, FailureReason::HostUnavailable)]
+    );
     assert!(!core.is_drained());
     let over = core.on(Event::GraceOver);
-    assert_eq!(over, [Action::Cancel(1), Action::Decline(1, FailureReason::HostUnavailable)]);
+    assert_eq!(
+        over,
+        [
+            Action::Cancel(1),
+            Action::Decline(1, FailureReason::HostUnavailable)
+        ]
+    );
     for job in 1..=3 {
         sent(&mut core, job, SendOutcome::Included);
     }
@@ -160,7 +259,11 @@ fn a_missed_deadline_is_dropped() {
     let mut core = core(1);
     head(&mut core, 10, &[owed(1, 10)]);
     assert_eq!(head(&mut core, 31, &[]), [Action::Cancel(1), Action::Forget(1)]);
-    assert_eq!(computed(&mut core, 1), [Action::Forget(1)], "it came in all the same");
+    assert_eq!(
+        computed(&mut core, 1),
+        [Action::Forget(1)],
+        "it came in all the same"
+    );
 }
 
 /// A chain, a disk and a worker, driven by a random history.
@@ -176,9 +279,16 @@ struct World {
     computing: BTreeSet<JobId>,
     on_the_way: BTreeMap<JobId, Action>,
     stopping: bool,
+    /// Jobs that an investigation found delivered.
+    found: Vec<JobId>,
 }
 
-const LIMITS: Limits = Limits { capacity: 2, backlog: 3, resend_after: 3, margin: 2 };
+const LIMITS: Limits = Limits {
+    capacity: 2,
+    backlog: 3,
+    resend_after: 3,
+    margin: 2,
+};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -194,7 +304,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::NewJob),
         5 => any::<bool>().prop_map(|fork| Step::Block { fork }),
         4 => prop::bool::weighted(0.8).prop_map(|ok| Step::Compute { ok }),
-        4 => (0u8..4).prop_map(|outcome| Step::Deliver { outcome }),
+        4 => (0u8..5).prop_map(|outcome| Step::Deliver { outcome }),
         1 => Just(Step::Crash),
     ]
 }
@@ -211,6 +321,7 @@ impl World {
             computing: BTreeSet::new(),
             on_the_way: BTreeMap::new(),
             stopping: false,
+            found: Vec::new(),
         }
     }
 
@@ -220,9 +331,15 @@ impl World {
                 Action::Compute(job) => {
                     let key = self.pending.get(&job).map(|o| o.key);
                     let stored = self.disk.get(&job).map(|s| s.key);
-                    prop_assert!(stored.is_none() || stored != key, "job {job} is computed though its result is stored");
+                    prop_assert!(
+                        stored.is_none() || stored != key,
+                        "job {job} is computed though its result is stored"
+                    );
                     prop_assert!(!self.stopping, "job {job} is begun while stopping");
-                    prop_assert!(self.computing.insert(job), "job {job} is computed twice at a time");
+                    prop_assert!(
+                        self.computing.insert(job),
+                        "job {job} is computed twice at a time"
+                    );
                 }
                 Action::Cancel(job) => {
                     self.computing.remove(&job);
@@ -233,37 +350,60 @@ impl World {
                     if let Some(stored) = stored {
                         stored.attempted = true;
                     }
-                    prop_assert!(self.on_the_way.insert(job, action).is_none(), "job {job} is sent twice at a time");
+                    prop_assert!(
+                        self.on_the_way.insert(job, action).is_none(),
+                        "job {job} is sent twice at a time"
+                    );
                 }
                 Action::Decline(job, _) => {
-                    prop_assert!(self.on_the_way.insert(job, action).is_none(), "job {job} is sent twice at a time");
+                    prop_assert!(
+                        self.on_the_way.insert(job, action).is_none(),
+                        "job {job} is sent twice at a time"
+                    );
                 }
                 Action::Forget(job) => {
                     let lost = self.disk.remove(&job).is_some_and(|s| s.deadline >= self.block);
-                    prop_assert!(!lost, "the result of job {job} is thrown away before its deadline");
+                    prop_assert!(
+                        !lost,
+                        "the result of job {job} is thrown away before its deadline"
+                    );
                 }
                 Action::Investigate(job) => {
-                    // Only this worker delivers here, so the chain never has a result that it did not send.
-                    prop_assert!(!self.delivered.contains(&job) || self.disk.contains_key(&job));
+                    if self.delivered.contains(&job) {
+                        self.found.push(job);
+                    }
                 }
                 Action::OtherWorker(job) => prop_assert!(false, "job {job}: there is no other worker"),
             }
         }
         prop_assert!(self.computing.len() <= LIMITS.capacity);
-        Ok(())
+        // Only this worker delivers here: whatever is found must not be taken for another one's work.
+        match self.found.pop() {
+            Some(job) => self.feed(Event::FoundDelivered { job }),
+            None => Ok(()),
+        }
     }
 
     fn head(&mut self, hide: bool) -> Result<(), TestCaseError> {
         // A fork may not know the newest draws.
-        let owed = self.pending.values().filter(|o| !hide || o.drawn_at + 2 < self.block).copied().collect();
-        self.feed(Event::Head { block: self.block, owed })
+        let owed = self
+            .pending
+            .values()
+            .filter(|o| !hide || o.drawn_at + 2 < self.block)
+            .copied()
+            .collect();
+        self.feed(Event::Head {
+            block: self.block,
+            owed,
+        })
     }
 
     fn apply(&mut self, step: Step) -> Result<(), TestCaseError> {
         match step {
             Step::NewJob => {
                 self.next_job += 1;
-                self.pending.insert(self.next_job, owed(self.next_job, self.block));
+                self.pending
+                    .insert(self.next_job, owed(self.next_job, self.block));
             }
             Step::Block { fork } => {
                 self.block += 1;
@@ -271,16 +411,31 @@ impl World {
                 self.head(fork)?;
             }
             Step::Compute { ok } => {
-                let Some(job) = self.computing.pop_first() else { return Ok(()) };
+                let Some(job) = self.computing.pop_first() else {
+                    return Ok(());
+                };
                 let deadline = self.pending.get(&job).map_or(self.block, |o| o.deadline);
                 if ok {
                     let key = H256::from_low_u64_be(job);
-                    self.disk.insert(job, Stored { job, key, deadline, attempted: false });
+                    self.disk.insert(
+                        job,
+                        Stored {
+                            job,
+                            key,
+                            deadline,
+                            attempted: false,
+                        },
+                    );
                 }
-                self.feed(Event::Computed { job, result: ok.then_some(()).ok_or(FailureReason::ModelError) })?;
+                self.feed(Event::Computed {
+                    job,
+                    result: ok.then_some(()).ok_or(FailureReason::ModelError),
+                })?;
             }
             Step::Deliver { outcome } => {
-                let Some((job, action)) = self.on_the_way.pop_first() else { return Ok(()) };
+                let Some((job, action)) = self.on_the_way.pop_first() else {
+                    return Ok(());
+                };
                 let waits = self.pending.contains_key(&job);
                 let outcome = match outcome {
                     // Lost on the way.
@@ -290,6 +445,8 @@ impl World {
                         self.land(job, action);
                         SendOutcome::Unclear
                     }
+                    // Someone used the key for something else.
+                    4 => SendOutcome::Replaced,
                     _ if self.delivered.contains(&job) => SendOutcome::AlreadyDelivered,
                     _ if !waits => SendOutcome::Gone,
                     _ => {

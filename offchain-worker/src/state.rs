@@ -33,7 +33,11 @@ pub enum StateError {
         "{path} belongs to the chain {remembered:?}, but the node is on {actual:?}; use another --base-path, or connect \
          to a node of the right chain"
     )]
-    OtherChain { path: PathBuf, remembered: H256, actual: H256 },
+    OtherChain {
+        path: PathBuf,
+        remembered: H256,
+        actual: H256,
+    },
     /// The database fails for another reason.
     #[error("{path}: {reason}")]
     Database { path: PathBuf, reason: String },
@@ -66,7 +70,12 @@ pub trait ResultStore: Send + Sync + 'static {
     /// # Errors
     /// When the store can not be read.
     fn all(&self) -> Result<Vec<Record>, StateError>;
-    /// Whether something as large as a usual result can be written.
+    /// Whether there is space for results. Cheap: nothing is written.
+    ///
+    /// # Errors
+    /// [`StateError::DiskFull`] as long as not.
+    fn check_space(&self) -> Result<(), StateError>;
+    /// Whether something as large as a usual result can be written, by writing it.
     ///
     /// # Errors
     /// [`StateError::DiskFull`] as long as not.
@@ -78,6 +87,8 @@ const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 const GENESIS: &str = "genesis";
 const PROBE: &str = "probe";
 const PROBE_BYTES: usize = 64 * 1024;
+/// With less than this left, nothing is begun that would have to be written.
+const MIN_FREE_BYTES: u64 = 1024 * 1024;
 
 /// A [`ResultStore`] in one file. Each change is a synced transaction.
 pub struct RedbStore {
@@ -92,7 +103,10 @@ impl RedbStore {
     /// # Errors
     /// When the file can not be opened or is no state.
     pub fn open(folder: &Path) -> Result<Self, StateError> {
-        let store = Self { path: folder.join("state.redb"), database: Mutex::new(None) };
+        let store = Self {
+            path: folder.join("state.redb"),
+            database: Mutex::new(None),
+        };
         store.with(|_| Ok(()))?;
         Ok(store)
     }
@@ -121,9 +135,14 @@ impl RedbStore {
         use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         match error {
             redb::Error::Io(e) if matches!(e.kind(), StorageFull | QuotaExceeded | FileTooLarge) => {
-                StateError::DiskFull { path: self.path.clone() }
+                StateError::DiskFull {
+                    path: self.path.clone(),
+                }
             }
-            e => StateError::Database { path: self.path.clone(), reason: e.to_string() },
+            e => StateError::Database {
+                path: self.path.clone(),
+                reason: e.to_string(),
+            },
         }
     }
 
@@ -174,7 +193,9 @@ impl ResultStore for RedbStore {
         let bytes = record.encode();
         self.with(|db| {
             let transaction = db.begin_write()?;
-            transaction.open_table(RESULTS)?.insert(record.job, bytes.as_slice())?;
+            transaction
+                .open_table(RESULTS)?
+                .insert(record.job, bytes.as_slice())?;
             Ok(transaction.commit()?)
         })
     }
@@ -208,7 +229,11 @@ impl ResultStore for RedbStore {
             match transaction.open_table(RESULTS) {
                 Ok(table) => table
                     .iter()?
-                    .map(|entry| entry.map(|(_, bytes)| bytes.value().to_vec()).map_err(redb::Error::from))
+                    .map(|entry| {
+                        entry
+                            .map(|(_, bytes)| bytes.value().to_vec())
+                            .map_err(redb::Error::from)
+                    })
                     .collect::<Result<Vec<_>, _>>(),
                 Err(redb::TableError::TableDoesNotExist(_)) => Ok(Vec::new()),
                 Err(e) => Err(e.into()),
@@ -217,7 +242,19 @@ impl ResultStore for RedbStore {
         all.iter().map(|bytes| self.decode(bytes)).collect()
     }
 
+    fn check_space(&self) -> Result<(), StateError> {
+        let folder = self.path.parent().unwrap_or(&self.path);
+        match rustix::fs::statvfs(folder) {
+            Ok(fs) if fs.f_bavail.saturating_mul(fs.f_frsize) < MIN_FREE_BYTES => Err(StateError::DiskFull {
+                path: self.path.clone(),
+            }),
+            // A file system that does not say is found out when something is written.
+            _ => Ok(()),
+        }
+    }
+
     fn probe(&self) -> Result<(), StateError> {
+        self.check_space()?;
         self.set_meta(PROBE, Some(&[0; PROBE_BYTES]))?;
         self.set_meta(PROBE, None)
     }
@@ -254,7 +291,12 @@ mod tests {
 
         let store = RedbStore::open(folder.path()).unwrap();
         assert_eq!(store.all().unwrap(), [record(1), record(2), record(3)]);
-        store.put(&Record { attempted: true, ..record(2) }).unwrap();
+        store
+            .put(&Record {
+                attempted: true,
+                ..record(2)
+            })
+            .unwrap();
         store.remove(1).unwrap();
         assert!(store.get(2).unwrap().unwrap().attempted);
         assert_eq!(store.get(1).unwrap(), None);
@@ -279,8 +321,15 @@ mod tests {
     #[test]
     fn a_file_that_is_no_state_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("state.redb"), b"not a database, but long enough to be read").unwrap();
-        assert!(matches!(RedbStore::open(folder.path()), Err(StateError::Database { .. })));
+        std::fs::write(
+            folder.path().join("state.redb"),
+            b"not a database, but long enough to be read",
+        )
+        .unwrap();
+        assert!(matches!(
+            RedbStore::open(folder.path()),
+            Err(StateError::Database { .. })
+        ));
     }
 
     #[test]

@@ -70,28 +70,43 @@ impl Fault {
             | Self::DiskFull { reason }
             | Self::State { reason } => reason.clone(),
             Self::OtherWorker { job } => {
-                format!("job {job} was delivered with this key, but not by this worker: another worker uses the key")
+                format!(
+                    "job {job} was delivered with this key, but not by this worker: another worker uses the key"
+                )
             }
             Self::NotBonded => "the account has no bond".into(),
             Self::NotRegistered => "the account has no worker record".into(),
             Self::Chilled => "the host role is off: chilled, or below the minimum bond".into(),
-            Self::Suspended { missed } => format!("the chain passes this host over after {missed} missed deadlines"),
+            Self::Suspended { missed } => {
+                format!("the chain passes this host over after {missed} missed deadlines")
+            }
             Self::NoBalance { free } => {
-                format!("only {} is free: not enough for transaction fees", amount::show(*free))
+                format!(
+                    "only {} is free: not enough for transaction fees",
+                    amount::show(*free)
+                )
             }
             Self::NoOffer => "the account offers no model".into(),
-            Self::ModelMissing { model } => format!("the file of the offered model {model} is not in the store"),
-            Self::ModelUnusable { model, reason } => format!("the offered model {model} can not be used: {reason}"),
+            Self::ModelMissing { model } => {
+                format!("the file of the offered model {model} is not in the store")
+            }
+            Self::ModelUnusable { model, reason } => {
+                format!("the offered model {model} can not be used: {reason}")
+            }
         }
     }
 
     /// What to do.
     pub fn advice(&self) -> &'static str {
         match self {
-            Self::NodeUnreachable { .. } => "start the node, or correct --node; the worker reconnects by itself",
+            Self::NodeUnreachable { .. } => {
+                "start the node, or correct --node; the worker reconnects by itself"
+            }
             Self::WrongChain { .. } => "connect to a node of the right chain, or use another --base-path",
             Self::RuntimeMissing { .. } => "run scripts/setup, or name the library with --onnxruntime",
-            Self::OtherWorker { .. } => "stop the other worker or give it a key of its own, then restart this one",
+            Self::OtherWorker { .. } => {
+                "stop the other worker or give it a key of its own, then restart this one"
+            }
             Self::DiskFull { .. } => "free space; the worker goes on by itself",
             Self::State { .. } => "check the disk and the permissions of --base-path",
             Self::NotBonded => "llmesh-worker stake bond 1000",
@@ -100,7 +115,9 @@ impl Fault {
             Self::Suspended { .. } => "nothing: the worker asks to be let in again by itself",
             Self::NoBalance { .. } => "send some MESH to the account",
             Self::NoOffer => "llmesh-worker offer NAME",
-            Self::ModelMissing { .. } => "llmesh-worker model import FILE, or llmesh-worker offer NAME --withdraw",
+            Self::ModelMissing { .. } => {
+                "llmesh-worker model import FILE, or llmesh-worker offer NAME --withdraw"
+            }
             Self::ModelUnusable { .. } => "llmesh-worker offer NAME --withdraw",
         }
     }
@@ -109,7 +126,10 @@ impl Fault {
     pub const fn stops_computing(&self) -> bool {
         matches!(
             self,
-            Self::RuntimeMissing { .. } | Self::OtherWorker { .. } | Self::DiskFull { .. } | Self::State { .. }
+            Self::RuntimeMissing { .. }
+                | Self::OtherWorker { .. }
+                | Self::DiskFull { .. }
+                | Self::State { .. }
         )
     }
 }
@@ -236,7 +256,11 @@ pub struct ShownFault {
 
 impl From<&Fault> for ShownFault {
     fn from(fault: &Fault) -> Self {
-        Self { code: fault.code(), reason: fault.reason(), advice: fault.advice() }
+        Self {
+            code: fault.code(),
+            reason: fault.reason(),
+            advice: fault.advice(),
+        }
     }
 }
 
@@ -273,7 +297,10 @@ mod tests {
             Fault::NoBalance { free: 5 },
             Fault::NoOffer,
             Fault::ModelMissing { model: text() },
-            Fault::ModelUnusable { model: text(), reason: text() },
+            Fault::ModelUnusable {
+                model: text(),
+                reason: text(),
+            },
         ];
         assert_eq!(faults.clone().map(|f| f.code()), Fault::CODES);
         for fault in faults {

@@ -12,10 +12,25 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// News for the loop.
 pub(crate) enum Done {
-    Computed { job: JobId, model: ModelVersionId, result: Result<Duration, ComputeError> },
-    Sent { job: JobId, what: What, outcome: SendOutcome, error: Option<ChainError> },
-    Investigated { job: JobId, delivered: bool },
-    Prepared { model: ModelVersionId, result: Result<(), EngineError> },
+    Computed {
+        job: JobId,
+        model: ModelVersionId,
+        result: Result<Duration, ComputeError>,
+    },
+    Sent {
+        job: JobId,
+        what: What,
+        outcome: SendOutcome,
+        error: Option<ChainError>,
+    },
+    Investigated {
+        job: JobId,
+        delivered: bool,
+    },
+    Prepared {
+        model: ModelVersionId,
+        result: Result<(), EngineError>,
+    },
     Resumed(Result<(), ChainError>),
     DiskProbed(Result<(), StateError>),
     RuntimeChecked(Result<(), EngineError>),
@@ -61,7 +76,11 @@ impl Drop for Watch<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let (job, model) = (self.job, self.model);
-            let _ = self.news.send(Done::Computed { job, model, result: Err(ComputeError::Panicked) });
+            let _ = self.news.send(Done::Computed {
+                job,
+                model,
+                result: Err(ComputeError::Panicked),
+            });
         }
     }
 }
@@ -82,8 +101,18 @@ pub(crate) async fn compute(
     store: Arc<dyn ResultStore>,
     news: UnboundedSender<Done>,
 ) {
-    let Computation { job, model, key, deadline, request } = work;
-    let _watch = Watch { news: &news, job, model };
+    let Computation {
+        job,
+        model,
+        key,
+        deadline,
+        request,
+    } = work;
+    let _watch = Watch {
+        news: &news,
+        job,
+        model,
+    };
     let result = async {
         let execution = executor.execute(request).await?;
         let record = Record {
@@ -108,7 +137,10 @@ pub(crate) async fn on_disk<T: Send + 'static>(
 ) -> Result<T, StateError> {
     match tokio::task::spawn_blocking(move || work(&*store)).await {
         Ok(result) => result,
-        Err(e) => Err(StateError::Database { path: "state".into(), reason: e.to_string() }),
+        Err(e) => Err(StateError::Database {
+            path: "state".into(),
+            reason: e.to_string(),
+        }),
     }
 }
 
@@ -142,7 +174,12 @@ pub(crate) async fn send_result(
             (SendOutcome::Unclear, None)
         }
     };
-    let _ = news.send(Done::Sent { job, what: What::Result, outcome, error });
+    let _ = news.send(Done::Sent {
+        job,
+        what: What::Result,
+        outcome,
+        error,
+    });
 }
 
 /// Hands a job back.
@@ -153,9 +190,16 @@ pub(crate) async fn decline(
     signer: Signer,
     news: UnboundedSender<Done>,
 ) {
-    let result = client.submit(&calls::decline(job, reason), &signer, Wait::InBlock).await;
+    let result = client
+        .submit(&calls::decline(job, reason), &signer, Wait::InBlock)
+        .await;
     let (outcome, error) = outcome(result.map(drop));
-    let _ = news.send(Done::Sent { job, what: What::Refusal, outcome, error });
+    let _ = news.send(Done::Sent {
+        job,
+        what: What::Refusal,
+        outcome,
+        error,
+    });
 }
 
 /// What the answer of the chain means for the job.
@@ -167,13 +211,20 @@ fn outcome(result: Result<(), ChainError>) -> (SendOutcome, Option<ChainError>) 
     let outcome = match error.module_error() {
         Some(("Jobs", name)) => match name {
             "AlreadyDelivered" => SendOutcome::AlreadyDelivered,
-            "UnknownJob" | "NotDrawn" | "AlreadyDeclined" | "DeadlinePassed" | "JobFinished" => SendOutcome::Gone,
+            "UnknownJob" | "NotDrawn" | "AlreadyDeclined" | "DeadlinePassed" | "JobFinished" => {
+                SendOutcome::Gone
+            }
             "OutputTooLarge" | "TensorTooLarge" => SendOutcome::Refused(FailureReason::OutputTooLarge),
             "UnknownTensor" | "RepeatedTensor" | "MissingTensor" | "WrongElementType" | "WrongShape"
             | "WrongByteLength" => SendOutcome::Refused(FailureReason::ModelError),
             _ => SendOutcome::Unclear,
         },
-        _ => SendOutcome::Unclear,
+        _ => match &error {
+            ChainError::Pool(rejection) if rejection.kind == RejectionKind::NonceConflict => {
+                SendOutcome::Replaced
+            }
+            _ => SendOutcome::Unclear,
+        },
     };
     (outcome, Some(error))
 }
@@ -203,10 +254,19 @@ mod tests {
         assert_eq!(outcome(Ok(())).0, SendOutcome::Included);
         assert_eq!(fails("Jobs", "AlreadyDelivered"), SendOutcome::AlreadyDelivered);
         assert_eq!(fails("Jobs", "NotDrawn"), SendOutcome::Gone);
-        assert_eq!(fails("Jobs", "OutputTooLarge"), SendOutcome::Refused(FailureReason::OutputTooLarge));
-        assert_eq!(fails("Jobs", "WrongShape"), SendOutcome::Refused(FailureReason::ModelError));
+        assert_eq!(
+            fails("Jobs", "OutputTooLarge"),
+            SendOutcome::Refused(FailureReason::OutputTooLarge)
+        );
+        assert_eq!(
+            fails("Jobs", "WrongShape"),
+            SendOutcome::Refused(FailureReason::ModelError)
+        );
         assert_eq!(fails("TxPause", "CallFiltered"), SendOutcome::Unclear);
-        let lost = ChainError::Unknown { call: "c".into(), reason: "r".into() };
+        let lost = ChainError::Unknown {
+            call: "c".into(),
+            reason: "r".into(),
+        };
         assert_eq!(outcome(Err(lost)).0, SendOutcome::Unclear);
     }
 
@@ -214,7 +274,10 @@ mod tests {
     fn reasons_are_honest() {
         let reason = |e: EngineError| ComputeError::from(e).reason();
         assert_eq!(reason(EngineError::Run("x".into())), FailureReason::ModelError);
-        assert_eq!(reason(EngineError::OutputTooLarge { size: 2, limit: 1 }), FailureReason::OutputTooLarge);
+        assert_eq!(
+            reason(EngineError::OutputTooLarge { size: 2, limit: 1 }),
+            FailureReason::OutputTooLarge
+        );
         assert_eq!(reason(EngineError::Busy), FailureReason::HostUnavailable);
         let full = StateError::DiskFull { path: "p".into() };
         assert_eq!(ComputeError::from(full).reason(), FailureReason::HostUnavailable);

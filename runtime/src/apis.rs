@@ -1,7 +1,7 @@
 //! What the node and clients can ask the runtime.
 
 use crate::{
-    AccountId, Babe, Balance, Block, BlockNumber, Executive, Grandpa, Hash, Header, Historical,
+    AccountId, Babe, Balance, Block, BlockNumber, Executive, Grandpa, Hash, Header, Historical, Jobs, MeshStaking, ModelRegistry, Reputation,
     InherentDataExt, Nonce, Runtime, RuntimeCall, RuntimeGenesisConfig, SessionKeys, System,
     TransactionPayment, UncheckedExtrinsic, VERSION, constants::time::PRIMARY_PROBABILITY, genesis_presets,
     timing::EpochSlots,
@@ -13,6 +13,11 @@ use frame_support::{
     traits::{Get, KeyOwnerProofSystem},
     weights::Weight,
 };
+use llmesh_primitives::{
+    Job, JobId, JobResult, ModelVersion, ModelVersionId, OfferTerms, Priority, SemVer, StakeAccount, Tensors,
+    api::{HostStatus, Quote, WorkItem},
+    traits::ReputationProvider,
+};
 use pallet_transaction_payment::{FeeDetails, RuntimeDispatchInfo};
 use sp_api::impl_runtime_apis;
 use sp_consensus_babe::{AllowedSlots, BabeConfiguration, BabeEpochConfiguration};
@@ -20,7 +25,7 @@ use sp_core::{OpaqueMetadata, crypto::KeyTypeId};
 use sp_genesis_builder::PresetId;
 use sp_inherents::{CheckInherentsResult, InherentData};
 use sp_runtime::{
-    ApplyExtrinsicResult, ExtrinsicInclusionMode,
+    ApplyExtrinsicResult, ExtrinsicInclusionMode, Perbill,
     traits::Block as BlockT,
     transaction_validity::{TransactionSource, TransactionValidity},
 };
@@ -224,6 +229,73 @@ impl_runtime_apis! {
 
         fn query_length_to_fee(length: u32) -> Balance {
             TransactionPayment::length_to_fee(length)
+        }
+    }
+
+    impl llmesh_primitives::api::JobsApi<Block, AccountId, BlockNumber> for Runtime {
+        fn job(id: JobId) -> Option<Job<AccountId, BlockNumber>> {
+            pallet_jobs::Jobs::<Runtime>::get(id)
+        }
+
+        fn inputs(id: JobId) -> Option<Tensors> {
+            pallet_jobs::Inputs::<Runtime>::get(id)
+        }
+
+        fn results(id: JobId) -> Vec<(AccountId, JobResult)> {
+            Jobs::results_of(id)
+        }
+
+        fn work(host: AccountId, limit: u32) -> Vec<WorkItem<AccountId, BlockNumber>> {
+            Jobs::work_of(&host, limit)
+        }
+
+        fn host_status(host: AccountId) -> HostStatus {
+            let (load, suspended) = Jobs::load_of(&host);
+            HostStatus {
+                stake: MeshStaking::operator(host.clone()),
+                reputation: <Reputation as ReputationProvider<AccountId>>::score(&host),
+                missed: load.missed,
+                suspended,
+                in_flight: load.in_flight,
+                in_flight_value: load.value,
+                offers: ModelRegistry::offers_of(host),
+            }
+        }
+
+        fn quote(model: ModelVersionId, priority: Priority, min_reputation: Perbill) -> Option<Quote> {
+            Jobs::quote(model, priority, min_reputation)
+        }
+    }
+
+    impl llmesh_primitives::api::ModelRegistryApi<Block, AccountId> for Runtime {
+        fn resolve(name: Vec<u8>, version: Option<SemVer>) -> Option<ModelVersion<AccountId>> {
+            ModelRegistry::resolve(name, version)
+        }
+
+        fn version(id: ModelVersionId) -> Option<ModelVersion<AccountId>> {
+            ModelRegistry::version(id)
+        }
+
+        fn versions(from: ModelVersionId, limit: u32) -> Vec<ModelVersion<AccountId>> {
+            ModelRegistry::versions(from, limit)
+        }
+
+        fn offers(id: ModelVersionId) -> Vec<(AccountId, OfferTerms)> {
+            ModelRegistry::offers(id)
+        }
+    }
+
+    impl llmesh_primitives::api::StakingApi<Block, AccountId> for Runtime {
+        fn operator(who: AccountId) -> Option<StakeAccount> {
+            MeshStaking::operator(who)
+        }
+
+        fn pending_rewards(operator: AccountId, staker: AccountId) -> u128 {
+            MeshStaking::pending_rewards(operator, staker)
+        }
+
+        fn next_validators() -> Vec<AccountId> {
+            MeshStaking::next_validators()
         }
     }
 

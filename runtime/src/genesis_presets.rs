@@ -1,7 +1,7 @@
 //! The chains that exist by name: `development`, `local_testnet` and `staging`.
 
 use crate::{
-    AccountId, BabeConfig, Balance, BalancesConfig, RuntimeGenesisConfig, SessionConfig, SessionKeys,
+    AccountId, BabeConfig, Balance, BalancesConfig, MeshStakingConfig, RuntimeGenesisConfig, SessionConfig, SessionKeys,
     SudoConfig, TimingConfig,
     apis::BABE_GENESIS_EPOCH,
     configs::system::TreasuryAccount,
@@ -15,7 +15,7 @@ use frame_support::build_struct_json_patch;
 use serde_json::Value;
 use sp_consensus_babe::AuthorityId as BabeId;
 use sp_consensus_grandpa::AuthorityId as GrandpaId;
-use sp_core::ByteArray;
+use sp_core::{ByteArray, hex2array};
 use sp_genesis_builder::{DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET, PresetId};
 use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
 
@@ -24,6 +24,9 @@ pub const STAGING_PRESET: &str = "staging";
 
 /// What every endowed account starts with.
 pub const ENDOWMENT: Balance = 1_000_000 * MESH;
+
+/// What every genesis validator has bonded.
+pub const VALIDATOR_BOND: Balance = 100_000 * MESH;
 
 /// A validator as genesis knows it: its account and the keys it signs with.
 pub type Validator = (AccountId, BabeId, GrandpaId);
@@ -125,6 +128,12 @@ fn genesis(
             unbonding_period
         },
         balances: BalancesConfig { balances },
+        mesh_staking: MeshStakingConfig {
+            operators: validators
+                .iter()
+                .map(|(account, _, _)| (account.clone(), VALIDATOR_BOND, true))
+                .collect::<Vec<_>>(),
+        },
         babe: BabeConfig {
             epoch_config: BABE_GENESIS_EPOCH
         },
@@ -140,8 +149,24 @@ fn genesis(
 
 /// Account, BABE key and GRANDPA key of the validators of [`staging`].
 const STAGING_VALIDATORS: [([u8; 32], [u8; 32], [u8; 32]); 4] = [
-    ([1; 32], [1; 32], [1; 32]),
-    ([2; 32], [2; 32], [2; 32]),
-    ([3; 32], [3; 32], [3; 32]),
-    ([4; 32], [4; 32], [4; 32]),
+    (
+        hex2array!("d61b8f7d2210df8b72573e0181f5089572d4565c5ac2aa74936b821b037e1219"),
+        hex2array!("d49db9d2f7855b5ecc33b2f9eab303a7b2315ce632dd4d786de42ece8c9bad63"),
+        hex2array!("f1a9ae83f824b396845083dcccc2f260c0622375911d8a6ac19b87e94a879fd6"),
+    ),
+    (
+        hex2array!("5a73e52a47220b57fc8b6590f58a7e53c7df85adf6609c66792ca4e6fffe987d"),
+        hex2array!("8c180bf7709b951c511cd3ed4775650df2f73e72b0218ef6ef0cb1104f12436f"),
+        hex2array!("bcdc7e61debd86378526e27751285c1742af9f42776de776da9d5daa6278af4a"),
+    ),
+    (
+        hex2array!("681e97593577c13ac91c07cf56f71ebedb7ead65ee8d5db60bfadc043ffc3373"),
+        hex2array!("e8ed3895b9bf9c16e6d7e238c32dab2b6fb4bccdfaa9216e8f440becdcd1520b"),
+        hex2array!("21fef2bfd614271a04f6ef2341dc6f36a1610b7940b91a7a1b571018acc8838d"),
+    ),
+    (
+        hex2array!("50f182823e2ad1d00dcba634c176f23817d553d33f5804a8521922f8c43f1a04"),
+        hex2array!("00cb7e3e6a164fd19c8c6497653f1e50de9b14d565eccedd3b7c2bd84a50a878"),
+        hex2array!("cce2d0eae540f92f2e55b4f2f591e8626b3039addc6e207de208c006a948d8a0"),
+    ),
 ];

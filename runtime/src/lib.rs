@@ -25,6 +25,7 @@ pub mod genesis_presets;
 mod tests;
 pub mod timing;
 
+use alloc::vec::Vec;
 use sp_runtime::{
     MultiAddress, MultiSignature, generic, impl_opaque_keys,
     traits::{BlakeTwo256, IdentifyAccount, Verify},
@@ -152,7 +153,17 @@ mod runtime {
     #[runtime::pallet_index(15)]
     pub type Grandpa = pallet_grandpa;
 
-    // Compute: 20 MeshStaking, 21 ModelRegistry, 22 Reputation, 23 Settlement, 24 Jobs, 25 Attestation.
+    // Compute. 25 is reserved for Proof of Compute.
+    #[runtime::pallet_index(20)]
+    pub type MeshStaking = pallet_mesh_staking;
+    #[runtime::pallet_index(21)]
+    pub type ModelRegistry = pallet_model_registry;
+    #[runtime::pallet_index(22)]
+    pub type Reputation = pallet_reputation;
+    #[runtime::pallet_index(23)]
+    pub type Settlement = pallet_settlement;
+    #[runtime::pallet_index(24)]
+    pub type Jobs = pallet_jobs;
 
     // Conveniences.
     #[runtime::pallet_index(30)]

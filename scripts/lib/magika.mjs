@@ -6,8 +6,12 @@ import { join } from 'node:path';
 
 export const NAME = 'google/magika';
 export const VERSION = '3.3.0';
-/** Multiply-accumulates of one inference, as the devnet declares them; the fee is in proportion to it. */
-export const COMPLEXITY = 12_000_000;
+/** The logits: the tensor before the softmax, in which verification compares. */
+export const PROBE = 'jax2tf_get_logits_/pjit_get_logits_/MagikaV2/Dense_1/AddV2:0';
+/** Multiply-accumulates of one inference: embedding of 2048 tokens, convolution, classification. */
+export const COMPLEXITY = 2048 * 257 * 64 + 508 * 5 * 256 * 512 + 512 * 214;
+/** MESH per million multiply-accumulates that the devnet asks for. */
+export const PRICE = '0.0001';
 
 // What Python's bytes.strip() removes.
 const WHITE_SPACE = new Set([0x20, 0x09, 0x0a, 0x0b, 0x0c, 0x0d]);

@@ -91,8 +91,9 @@ export async function cli(node, args, options = {}) {
 
 /** One compute worker: an account, a folder, a process. */
 export class Worker {
-  constructor(dir, { name, key, node, capacity = 4, args = [], env = {} }) {
-    Object.assign(this, { name, key, node, capacity, args, env });
+  /** `capacity`: jobs that it offers to hold at a time; `threads`: jobs that it computes at a time. */
+  constructor(dir, { name, key, node, capacity = 4, threads = 1, args = [], env = {} }) {
+    Object.assign(this, { name, key, node, capacity, threads, args, env });
     this.base = join(dir, name);
     this.log = join(dir, `${name}.log`);
     this.account = dev(key);
@@ -104,6 +105,17 @@ export class Worker {
     return ['--dev-key', this.key.toLowerCase(), '--base-path', this.base];
   }
 
+  /** Offers a model, by default magika, and imports its file. */
+  async offer({ model = `${magika.NAME}@${magika.VERSION}`, file = magika.modelFile() } = {}) {
+    return this.cli('offer', model, '--capacity', this.capacity, '--file', file);
+  }
+
+  /** Offers magika and starts to serve. */
+  async serve() {
+    await this.offer();
+    return this.start();
+  }
+
   /** Runs a sub-command with this worker's key and folder; returns its JSON document. */
   async cli(...args) {
     return cli(this.node, [...this.identity, ...args]);
@@ -112,7 +124,9 @@ export class Worker {
   /** Starts the process, without waiting. */
   async spawn() {
     this.port ??= await freePort();
-    const args = ['--node', this.node.url, ...this.identity, 'run', '--prometheus-port', this.port, ...this.args];
+    const args = [
+      '--node', this.node.url, ...this.identity, 'run', '--capacity', this.threads, '--prometheus-port', this.port, ...this.args,
+    ];
     this.process = new Process(this.name, program('llmesh-worker'), args.map(String), { log: this.log, env: this.env });
     this.onStart?.(this.process);
     return this;
@@ -126,12 +140,12 @@ export class Worker {
 
   /** Waits until the worker says that it is ready for jobs. */
   async ready({ timeout = 60_000 } = {}) {
-    let state;
     const isReady = async () => {
-      ({ state } = await this.health());
-      return ['ready', 'idle', 'serving'].includes(state);
+      const { state, faults } = await this.health();
+      if (['ready', 'idle', 'serving'].includes(state)) return true;
+      throw new Error(`it is ${[state, ...faults.map((f) => f.reason)].join(': ')}`);
     };
-    await this.process.until(`to be ready`, isReady, { timeout });
+    await this.process.until('to be ready', isReady, { timeout });
     return this;
   }
 
@@ -142,7 +156,8 @@ export class Worker {
   }
 
   async stop() {
-    return this.process?.stop({ grace: 30_000 });
+    // Its own grace period, and its last transactions.
+    return this.process?.stop({ grace: 60_000 });
   }
 
   async kill() {
@@ -258,39 +273,52 @@ export class Network {
     );
   }
 
-  /** Publishes magika in the name of //Eve, by the worker's command line; returns the number of the version. */
-  async publishMagika() {
-    this.say(`publishing ${magika.NAME} ${magika.VERSION}`);
+  /**
+   * Publishes a model in the name of //Eve, by the worker's command line; returns the version as JSON.
+   *
+   * @param {object} model `file`, `name`, and what else is not the default
+   */
+  async publish({ file, name, version = '1.0.0', price, complexity, probe = '' }) {
+    this.say(`publishing ${name} ${version}`);
     const author = new Worker(this.dir, { name: 'author', key: 'Eve', node: this.nodes[0] });
     const published = await author.cli(
-      'model', 'publish', magika.modelFile(), '--name', magika.NAME, '--version', magika.VERSION,
-      '--licence', 'Apache-2.0', '--base-price', '0.001', '--complexity', magika.COMPLEXITY, '--tolerance', '0.0005',
+      '--wait', 'finalized', 'model', 'publish', file, '--name', name, '--version', version, '--licence', 'Apache-2.0',
+      '--base-price', price, '--complexity', complexity, '--probe', probe,
     );
-    this.model = published.id;
-    return published.id;
+    return published.model;
   }
 
-  /** Makes an account a host of magika and, unless `start` is false, starts its worker. */
-  async addWorker({ name, key, node = this.nodes[0], capacity = 4, start = true, args = [], env = {} }) {
-    this.say(`starting ${name} (//${key})`);
-    const added = this.watch(new Worker(this.dir, { name, key, node, capacity, args, env }));
-    await this.becomeHost(added.account);
-    await added.cli('model', 'import', magika.modelFile());
-    await added.cli('offer', `${magika.NAME}@${magika.VERSION}`, '--capacity', capacity);
+  /** Publishes magika; its number is then `this.model`. */
+  async publishMagika() {
+    const { NAME, VERSION, PRICE, COMPLEXITY, PROBE } = magika;
+    const { id } = await this.publish({
+      file: magika.modelFile(), name: NAME, version: VERSION, price: PRICE, complexity: COMPLEXITY, probe: PROBE,
+    });
+    this.model = id;
+    return id;
+  }
+
+  /** A worker of this network, without its process; its account is a host then. */
+  async addWorker({ name, key, node = this.nodes[0], ...options }) {
+    const added = this.watch(new Worker(this.dir, { name, key, node, ...options }));
     this.workers.push(added);
-    if (start) await this.alive(added.start());
+    await this.becomeHost(added.account);
     return added;
   }
 
   /** Validators, magika and two workers: the usual devnet. */
   async startUsual() {
     await this.startValidators();
-    await this.alive(this.publishMagika());
-    const workers = [
-      { name: 'worker-1', key: 'Charlie' },
-      { name: 'worker-2', key: 'Dave', node: this.nodes[1] },
-    ];
-    await this.alive(Promise.all(workers.map((one) => this.addWorker(one))));
+    this.say('bonding and registering two workers: Charlie, Dave');
+    await this.alive(
+      Promise.all([
+        this.publishMagika(),
+        this.addWorker({ name: 'worker-1', key: 'Charlie', node: this.nodes[0] }),
+        this.addWorker({ name: 'worker-2', key: 'Dave', node: this.nodes[1] }),
+      ]),
+    );
+    this.say('starting the workers');
+    await this.alive(Promise.all(this.workers.map((one) => one.serve())));
     return this;
   }
 

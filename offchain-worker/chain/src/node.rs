@@ -76,7 +76,7 @@ pub(crate) type Header = SubstrateHeader<H256>;
 pub(crate) fn block_ref(header: &Header) -> BlockRef {
     BlockRef {
         number: u32::try_from(header.number).unwrap_or(u32::MAX),
-        hash: header.using_encoded(sp_core::blake2_256).into(),
+        hash: header.using_encoded(sp_crypto_hashing::blake2_256).into(),
     }
 }
 

@@ -197,22 +197,26 @@ fn chain_of_causes(error: &dyn std::error::Error) -> String {
 
 /// The key of an account's balance.
 pub(crate) fn account_key(account: &AccountId) -> Vec<u8> {
-    let mut key = sp_core::twox_128(b"System").to_vec();
-    key.extend(sp_core::twox_128(b"Account"));
-    key.extend(sp_core::blake2_128(&account.0));
+    let mut key = sp_crypto_hashing::twox_128(b"System").to_vec();
+    key.extend(sp_crypto_hashing::twox_128(b"Account"));
+    key.extend(sp_crypto_hashing::blake2_128(&account.0));
     key.extend(account.0);
     key
 }
 
 /// The key of a block's events.
 pub(crate) fn events_key() -> Vec<u8> {
-    [sp_core::twox_128(b"System"), sp_core::twox_128(b"Events")].concat()
+    [
+        sp_crypto_hashing::twox_128(b"System"),
+        sp_crypto_hashing::twox_128(b"Events"),
+    ]
+    .concat()
 }
 
 /// The part of `System.Account` that counts here.
 #[derive(Decode)]
 pub(crate) struct AccountInfo {
-    pub _nonce: u32,
+    pub nonce: u32,
     pub _references: [u32; 3],
     pub free: u128,
     pub reserved: u128,

@@ -1,9 +1,11 @@
 //! Transactions: from a call to a known outcome.
 
 use crate::{
-    BlockRef, Call, ChainError, H256, Included, NonceTracker, PoolRejection, RejectionKind, Signer, Wait,
+    AccountId, BlockNumber, BlockRef, Call, ChainError, H256, Included, NonceTracker, PoolRejection,
+    RejectionKind, Signer, Wait,
     node::{Header, Node, block_ref},
-    runtime::{Mortality, dispatch_failure, events_key},
+    rpc::decode,
+    runtime::{AccountInfo, Mortality, account_key, dispatch_failure, events_key},
 };
 use serde_json::Value as Json;
 use std::{
@@ -19,6 +21,8 @@ use tokio::{
 
 /// How often a transaction is built anew when the pool refuses its nonce or its era.
 const ATTEMPTS: usize = 4;
+/// Blocks that are searched for a transaction that nobody reports on any more.
+const LOOK_BACK: u32 = 80;
 
 pub(crate) struct Submitter {
     node: Arc<Node>,
@@ -27,10 +31,23 @@ pub(crate) struct Submitter {
 }
 
 /// A transaction that the pool took.
-struct Sent {
+struct Ticket {
     hash: H256,
     hex: String,
-    status: RpcSubscription<Json>,
+    account: AccountId,
+    nonce: u64,
+    /// The best block when it was sent.
+    sent_at: BlockNumber,
+}
+
+type Status = RpcSubscription<Json>;
+
+/// How a watch ended without an outcome.
+enum Lost {
+    /// The pool does not have it any more.
+    Gone(RejectionKind, String),
+    /// Nobody reports on it any more.
+    Silent(String),
 }
 
 impl Submitter {
@@ -68,7 +85,7 @@ impl Submitter {
         call: &Call,
         signer: &Signer,
         tracker: &AsyncMutex<NonceTracker>,
-    ) -> Result<Sent, ChainError> {
+    ) -> Result<(Ticket, Status), ChainError> {
         let mut tracker = tracker.lock().await;
         let mut last = None;
         for attempt in 0..ATTEMPTS {
@@ -106,7 +123,7 @@ impl Submitter {
         call: &Call,
         signer: &Signer,
         tracker: &mut NonceTracker,
-    ) -> Result<Sent, ChainError> {
+    ) -> Result<(Ticket, Status), ChainError> {
         let best = self.node.header(None).await?;
         let finalized = self.node.finalized().await?;
         let runtime = self.node.runtime(best.hash).await?;
@@ -143,84 +160,131 @@ impl Submitter {
                 "author_unwatchExtrinsic",
             )
             .await?;
-        Ok(Sent {
-            hash: sp_core::blake2_256(&bytes).into(),
+        let hash = sp_crypto_hashing::blake2_256(&bytes).into();
+        let ticket = Ticket {
+            hash,
             hex,
-            status,
-        })
+            account: signer.account_id(),
+            nonce,
+            sent_at: best.number,
+        };
+        Ok((ticket, status))
     }
 
-    async fn watch(&self, call: &Call, sent: &mut Sent, wait: Wait) -> Result<Included, ChainError> {
+    /// Waits for the block that counts.
+    async fn watch(
+        &self,
+        status: &mut Status,
+        tracker: &AsyncMutex<NonceTracker>,
+        wait: Wait,
+    ) -> Result<H256, Lost> {
         let mut deadline = Instant::now() + self.node.config.inclusion_timeout;
-        let mut waits_for_finality = false;
+        let mut too_late = "no block took it in time";
         loop {
-            let status = match tokio::time::timeout_at(deadline, sent.status.next()).await {
-                Err(_) if waits_for_finality => {
-                    return Err(unknown(call, "its block did not become final in time"));
-                }
-                Err(_) => return Err(unknown(call, "no block took it in time")),
-                Ok(None) => return Err(unknown(call, "the node stopped reporting on it")),
+            let status = match tokio::time::timeout_at(deadline, status.next()).await {
+                Err(_) => return Err(Lost::Silent(too_late.into())),
+                Ok(None) => return Err(Lost::Silent("the node stopped reporting on it".into())),
                 Ok(Some(Err(error))) => {
-                    return Err(unknown(
-                        call,
-                        &self.node.rpc.error("watching it", error).to_string(),
+                    return Err(Lost::Silent(
+                        self.node.rpc.error("watching it", error).to_string(),
                     ));
                 }
                 Ok(Some(Ok(status))) => status,
             };
             match (TxStatus::read(&status), wait) {
-                (TxStatus::InBlock(hash), Wait::InBlock) | (TxStatus::Finalized(hash), _) => {
-                    return self.outcome(call, sent, hash).await;
-                }
+                (TxStatus::InBlock(hash), Wait::InBlock) | (TxStatus::Finalized(hash), _) => return Ok(hash),
                 (TxStatus::InBlock(_), Wait::Finalized) => {
-                    waits_for_finality = true;
+                    too_late = "its block did not become final in time";
                     deadline = Instant::now() + self.node.config.finality_timeout;
                 }
-                (TxStatus::Gone(kind, message), _) => {
-                    return Err(PoolRejection {
-                        call: call.to_string(),
-                        kind,
-                        message,
-                    }
-                    .into());
-                }
+                (TxStatus::Gone(kind, message), _) => return Err(Lost::Gone(kind, message)),
                 (TxStatus::FinalityTimeout, _) => {
-                    return Err(unknown(call, "its block did not become final in time"));
+                    return Err(Lost::Silent("its block did not become final in time".into()));
                 }
+                // A nonce before this one is missing: the next transaction has to fill the gap.
+                (TxStatus::Future, _) => tracker.lock().await.reset(),
                 (TxStatus::OnTheWay, _) => {}
             }
         }
     }
 
-    /// Finds the extrinsic in its block and reads how it ended.
-    async fn outcome(&self, call: &Call, sent: &Sent, hash: H256) -> Result<Included, ChainError> {
-        // From here on the outcome exists; not being able to read it does not make it a failure.
-        self.read_outcome(call, sent, hash).await.map_err(|e| match e {
-            e @ ChainError::Dispatch(_) => e,
-            e => unknown(call, &format!("it is in block {hash:?}, but {e}")),
+    /// Finds out what became of a transaction that nobody reports on any more: it may be in a block all the same, or
+    /// another one with its nonce may be.
+    async fn settle(&self, call: &Call, ticket: &Ticket, lost: Lost) -> Result<Included, ChainError> {
+        match self.look_for(ticket).await {
+            Ok(Found::InBlock(block)) => self.outcome(call, ticket, block).await,
+            Ok(Found::Replaced) => {
+                let message = format!("the chain has another transaction with nonce {}", ticket.nonce);
+                let kind = RejectionKind::NonceConflict;
+                Err(PoolRejection {
+                    call: call.to_string(),
+                    kind,
+                    message,
+                }
+                .into())
+            }
+            Ok(Found::Nothing) | Err(_) => Err(match lost {
+                Lost::Gone(kind, message) => PoolRejection {
+                    call: call.to_string(),
+                    kind,
+                    message,
+                }
+                .into(),
+                Lost::Silent(reason) => unknown(call, &reason),
+            }),
+        }
+    }
+
+    async fn look_for(&self, ticket: &Ticket) -> Result<Found, ChainError> {
+        let best = self.node.header(None).await?;
+        let first = ticket
+            .sent_at
+            .max(best.number.saturating_sub(LOOK_BACK))
+            .saturating_add(1);
+        for number in first..=best.number {
+            let Some(hash) = self.node.rpc.block_hash(Some(number)).await? else {
+                break;
+            };
+            if self.block(hash).await?.extrinsics.contains(&ticket.hex) {
+                return Ok(Found::InBlock(hash));
+            }
+        }
+        let account = self
+            .node
+            .rpc
+            .storage("an account", &account_key(&ticket.account), Some(best.hash))
+            .await?;
+        let nonce = match account {
+            Some(bytes) => u64::from(decode::<AccountInfo>("an account", &bytes)?.nonce),
+            None => 0,
+        };
+        Ok(if nonce > ticket.nonce {
+            Found::Replaced
+        } else {
+            Found::Nothing
         })
     }
 
-    async fn read_outcome(&self, call: &Call, sent: &Sent, hash: H256) -> Result<Included, ChainError> {
-        #[derive(serde::Deserialize)]
-        struct SignedBlock {
-            block: Block,
-        }
-        #[derive(serde::Deserialize)]
-        struct Block {
-            header: Header,
-            extrinsics: Vec<String>,
-        }
-        let missing = |reason: &str| ChainError::Decode {
-            what: "a block".into(),
-            reason: reason.into(),
-        };
+    async fn block(&self, hash: H256) -> Result<Block, ChainError> {
         let block: Option<SignedBlock> = self.node.rpc.request("chain_getBlock", rpc_params![hash]).await?;
-        let block = block.ok_or_else(|| missing("the node does not know it"))?.block;
+        Ok(block.ok_or_else(|| missing("the node does not know it"))?.block)
+    }
+
+    /// Finds the extrinsic in its block and reads how it ended.
+    async fn outcome(&self, call: &Call, ticket: &Ticket, block: H256) -> Result<Included, ChainError> {
+        // From here on the outcome exists; not being able to read it does not make it a failure.
+        self.read_outcome(call, ticket, block).await.map_err(|e| match e {
+            e @ ChainError::Dispatch(_) => e,
+            e => unknown(call, &format!("it is in block {block:?}, but {e}")),
+        })
+    }
+
+    async fn read_outcome(&self, call: &Call, ticket: &Ticket, hash: H256) -> Result<Included, ChainError> {
+        let block = self.block(hash).await?;
         let index = block
             .extrinsics
             .iter()
-            .position(|e| *e == sent.hex)
+            .position(|e| *e == ticket.hex)
             .and_then(|i| u32::try_from(i).ok())
             .ok_or_else(|| missing("the transaction is not in it"))?;
         // The block was executed by the runtime that was in force at its parent.
@@ -239,10 +303,35 @@ impl Submitter {
             Some(parts) => Err(dispatch_failure(call, block.number, parts).into()),
             None => Ok(Included {
                 block,
-                hash: sent.hash,
+                hash: ticket.hash,
                 events: outcome.events,
             }),
         }
+    }
+}
+
+/// What is known of a transaction.
+enum Found {
+    InBlock(H256),
+    Replaced,
+    Nothing,
+}
+
+#[derive(serde::Deserialize)]
+struct SignedBlock {
+    block: Block,
+}
+
+#[derive(serde::Deserialize)]
+struct Block {
+    header: Header,
+    extrinsics: Vec<String>,
+}
+
+fn missing(reason: &str) -> ChainError {
+    ChainError::Decode {
+        what: "a block".into(),
+        reason: reason.into(),
     }
 }
 
@@ -291,6 +380,8 @@ fn rejection(call: &Call, error: ChainError) -> ChainError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum TxStatus {
     OnTheWay,
+    /// In the pool, but a nonce before it is missing.
+    Future,
     InBlock(H256),
     Finalized(H256),
     FinalityTimeout,
@@ -319,6 +410,7 @@ impl TxStatus {
         }
         match status.as_str() {
             Some("invalid") => Self::Gone(RejectionKind::Invalid, "it became invalid in the pool".into()),
+            Some("future") => Self::Future,
             Some("dropped") => Self::Gone(RejectionKind::Dropped, "it was dropped from the pool".into()),
             _ => Self::OnTheWay,
         }
@@ -334,7 +426,7 @@ mod tests {
     fn statuses_are_told_apart() {
         let hash = H256::repeat_byte(7);
         assert_eq!(TxStatus::read(&json!("ready")), TxStatus::OnTheWay);
-        assert_eq!(TxStatus::read(&json!("future")), TxStatus::OnTheWay);
+        assert_eq!(TxStatus::read(&json!("future")), TxStatus::Future);
         assert_eq!(TxStatus::read(&json!({"broadcast": ["a"]})), TxStatus::OnTheWay);
         assert_eq!(TxStatus::read(&json!({"retracted": hash})), TxStatus::OnTheWay);
         assert_eq!(TxStatus::read(&json!({"inBlock": hash})), TxStatus::InBlock(hash));

@@ -142,7 +142,7 @@ impl<'a> RawOutput<'a> {
     /// BLAKE2b-256 over what the tensor's SCALE encoding would be, whatever its size.
     pub fn hash(&self) -> H256 {
         (self.name.as_bytes(), self.element_type, &self.shape, self.data)
-            .using_encoded(sp_core::blake2_256)
+            .using_encoded(sp_crypto_hashing::blake2_256)
             .into()
     }
 }

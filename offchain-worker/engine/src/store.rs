@@ -147,7 +147,7 @@ impl ModelStore {
         file.take(self.max_bytes + 1)
             .read_to_end(&mut bytes)
             .map_err(|e| StoreError::io(&path, e))?;
-        let actual = ContentId(*blake3::hash(&bytes).as_bytes());
+        let actual = ContentId::from(*blake3::hash(&bytes).as_bytes());
         if actual == id {
             Ok(bytes)
         } else {
@@ -208,7 +208,7 @@ impl ModelStore {
             hasher.update(bytes);
             to.write_all(bytes).map_err(|e| StoreError::io(to_path, e))?;
         }
-        Ok((ContentId(*hasher.finalize().as_bytes()), copied))
+        Ok((ContentId::from(*hasher.finalize().as_bytes()), copied))
     }
 }
 
@@ -222,5 +222,5 @@ pub fn parse_content_id(text: &str) -> Option<ContentId> {
     for (i, byte) in id.iter_mut().enumerate() {
         *byte = u8::from_str_radix(digits.get(2 * i..2 * i + 2)?, 16).ok()?;
     }
-    Some(ContentId(id))
+    Some(ContentId::from(id))
 }

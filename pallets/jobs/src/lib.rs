@@ -95,8 +95,8 @@ pub mod pallet {
         type Escrow: Escrow<Self::AccountId>;
         /// Told of every result.
         type Receipts: ReceiptSink<Self::AccountId>;
-        /// Seed of the draws: the VRF output of the parent block.
-        type Randomness: Randomness<Self::Hash, BlockNumberFor<Self>>;
+        /// Seed of the draws: the VRF output of the parent block. Without one nothing is drawn in this block.
+        type Randomness: Randomness<Option<Self::Hash>, BlockNumberFor<Self>>;
 
         /// Blocks that a host has for its result.
         type ResultDeadline: Get<BlockNumberFor<Self>>;

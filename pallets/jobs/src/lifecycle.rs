@@ -406,6 +406,9 @@ impl<T: Config> Pallet<T> {
             frame_support::defensive!("a version that jobs refer to is not removed");
             return 0;
         };
+        let Some(seed) = Self::seed(id, job.assignments.len() as u32) else {
+            return 0;
+        };
         let cap = job
             .params
             .max_fee
@@ -420,7 +423,6 @@ impl<T: Config> Pallet<T> {
             &tried,
         );
         let weights: Vec<u128> = candidates.iter().map(|c| c.weight).collect();
-        let seed = Self::seed(id, tried.len() as u32);
         for drawn in draw::draw(&weights, missing, seed) {
             let Some(Candidate { host, fee, .. }) = candidates.get(drawn) else {
                 continue;
@@ -454,10 +456,10 @@ impl<T: Config> Pallet<T> {
 
     /// Seed of one draw. The randomness of a block is that of its parent's author; a job is in storage before it is
     /// known to anybody else.
-    fn seed(id: JobId, attempt: u32) -> H256 {
+    fn seed(id: JobId, attempt: u32) -> Option<H256> {
         let subject = (b"llmesh/draw", id, attempt).encode();
         let (random, _) = T::Randomness::random(&subject);
-        BlakeTwo256::hash_of(&(random, subject))
+        Some(BlakeTwo256::hash_of(&(random?, subject)))
     }
 
     /// Hosts with a live offer within `cap`, room for one more job, and enough stake behind the fees they hold.

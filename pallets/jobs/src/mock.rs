@@ -63,7 +63,7 @@ pub struct World {
     pub scores: BTreeMap<AccountId, Perbill>,
     pub conduct: Vec<(AccountId, Conduct)>,
     pub receipts: Vec<(JobId, AccountId, H256)>,
-    pub luck: u64,
+    pub luck: Option<u64>,
 }
 
 thread_local! {
@@ -146,10 +146,11 @@ impl ReceiptSink<AccountId> for Tables {
 /// Differs by block and by what a test sets as `luck`.
 pub struct Dice;
 
-impl Randomness<H256, u64> for Dice {
-    fn random(subject: &[u8]) -> (H256, u64) {
+impl Randomness<Option<H256>, u64> for Dice {
+    fn random(subject: &[u8]) -> (Option<H256>, u64) {
         let now = System::block_number();
-        (BlakeTwo256::hash_of(&(subject, now, world(|w| w.luck))), now)
+        let luck = world(|w| w.luck);
+        (luck.map(|luck| BlakeTwo256::hash_of(&(subject, now, luck))), now)
     }
 }
 
@@ -344,7 +345,7 @@ pub fn events() -> Vec<pallet_jobs::Event<Test>> {
 
 pub fn new_test_ext() -> sp_io::TestExternalities {
     // Tests can share a thread.
-    world(|w| *w = World::default());
+    world(|w| *w = World { luck: Some(0), ..Default::default() });
     AgendaWeight::set(Weight::from_parts(1_000_000_000_000, u64::MAX));
     MaxInFlight::set(16);
     world(|w| w.versions.insert(MODEL, version(5, manifest())));

@@ -673,6 +673,20 @@ mod eligibility {
     }
 
     #[test]
+    fn without_randomness_nobody_is_drawn_until_there_is_some() {
+        build_and_execute(|| {
+            add_host(HOST, 10_000 * MESH, 4);
+            world(|w| w.luck = None);
+            let id = submit(1);
+            next_block();
+            assert!(hosts_of(id).is_empty());
+            world(|w| w.luck = Some(1));
+            run_to(System::block_number() + 2);
+            assert_eq!(hosts_of(id), [HOST]);
+        });
+    }
+
+    #[test]
     fn a_hosts_open_fees_never_exceed_its_stake() {
         build_and_execute(|| {
             add_host(HOST, 3 * FEE + FEE / 2, 10);

@@ -77,7 +77,7 @@ fn funded<T: Config>(name: &'static str) -> T::AccountId {
 }
 
 /// The largest manifest.
-fn manifest<T: Config>() -> ModelManifest {
+fn manifest() -> ModelManifest {
     let specs = || -> BoundedVec<TensorSpec, _> {
         (0..MAX_TENSORS)
             .map(|n| TensorSpec {
@@ -129,7 +129,7 @@ fn with_namespace<T: Config>() -> T::AccountId {
 
 fn with_version<T: Config>() -> (T::AccountId, ModelVersionId) {
     let owner = with_namespace::<T>();
-    let id = Pallet::<T>::do_publish(owner.clone(), name(), SemVer::default(), manifest::<T>()).unwrap();
+    let id = Pallet::<T>::do_publish(owner.clone(), name(), SemVer::default(), manifest()).unwrap();
     (owner, id)
 }
 
@@ -146,7 +146,7 @@ fn with_host<T: Config>() -> (T::AccountId, ModelVersionId) {
     let host = funded::<T>("host");
     T::BenchmarkHelper::make_host(&host);
     for _ in 1..T::MaxOffersPerHost::get() {
-        let other = publish::<T>(&owner, manifest::<T>());
+        let other = publish::<T>(&owner, manifest());
         offer::<T>(other, &host, terms::<T>());
     }
     (host, id)
@@ -208,7 +208,7 @@ mod benchmarks {
         };
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(caller), name(), version, manifest::<T>());
+        _(RawOrigin::Signed(caller), name(), version, manifest());
 
         assert!(VersionIds::<T>::contains_key(name(), version));
     }

@@ -7,7 +7,7 @@
 //! - Anyone registers a **namespace** against a deposit. Its owner creates models in it.
 //! - A **model** is `namespace/name`. It comes into being with its first version and belongs to the account
 //!   that published that version; it can be transferred apart from the namespace.
-//! - A **version** is a [`SemVer`] of a model with its [`ModelManifest`]. It gets a [`ModelVersionId`] that
+//! - A **version** is a `SemVer` of a model with its `ModelManifest`. It gets a `ModelVersionId` that
 //!   is never given to another one. The manifest never changes; what changes is the status: `Active`, then
 //!   `Deprecated` (jobs still, no new offers; can be taken back), then `Yanked` (neither; final). A version
 //!   lower than the existing ones can be published as a backport. A version that is yanked, without offers
@@ -17,9 +17,10 @@
 //!
 //! ## Offers
 //!
-//! A host in good standing (see [`StakeProvider::is_host`]) **offers** a version at a price and with a
-//! capacity. Readers must check the host's standing again when they draw: an offer stays in storage when its
-//! host leaves. Anyone can then prune it, and likewise any offer for a yanked version.
+//! A host in good standing (see [`llmesh_primitives::traits::StakeProvider::is_host`]) **offers** a version
+//! at a price and with a capacity. Readers must check the host's standing again when they draw: an offer
+//! stays in storage when its host leaves. Anyone can then prune it, and likewise any offer for a yanked
+//! version.
 //!
 //! ## Deposits
 //!
@@ -74,6 +75,7 @@ pub use weights::WeightInfo;
 #[cfg(feature = "runtime-benchmarks")]
 pub use benchmarking::BenchmarkHelper;
 
+#[allow(clippy::expect_used, reason = "FRAME's macros expand to it")]
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;

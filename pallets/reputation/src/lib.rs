@@ -69,6 +69,7 @@ use llmesh_primitives::traits::{Conduct, ReputationProvider, ReputationSink, Ver
 use sp_core::H256;
 use sp_runtime::{Perbill, TryRuntimeError};
 
+#[allow(clippy::expect_used, reason = "FRAME's macros expand to it")]
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;

@@ -12,8 +12,8 @@
 //! A payment goes to three accounts in one step: the host, the **verifier pool** (an account of this pallet,
 //! see [`Config::PalletId`]) and the treasury, by the shares [`Config::HostShare`] and [`Config::PoolShare`];
 //! the treasury gets the rest, so that the parts always add up. The host's part is then announced to
-//! [`RewardSink`], which shares it with delegators. Every operation moves exactly what it says or fails
-//! without effect.
+//! [`llmesh_primitives::traits::RewardSink`], which shares it with delegators. Every operation moves exactly
+//! what it says or fails without effect.
 //!
 //! ## Fees
 //!
@@ -59,6 +59,7 @@ pub use fee::FEE_QUANTUM;
 pub use pallet::*;
 pub use weights::WeightInfo;
 
+#[allow(clippy::expect_used, reason = "FRAME's macros expand to it")]
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;

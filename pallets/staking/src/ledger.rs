@@ -295,7 +295,7 @@ impl<T: Config> Pallet<T> {
         for (who, own, validator) in operators {
             Self::do_bond(who, *own)?;
             if *validator {
-                // The session pallet's genesis, which has the keys, comes later; candidates without keys are dropped there.
+                // Keys may come with a later pallet's genesis. An election drops candidates that have none.
                 Self::add_candidate(who)?;
             }
         }

@@ -497,7 +497,7 @@ pub mod pallet {
         ///
         /// Errors: `NotOperator`; `BelowMinBond`; `RoleAlreadyOn`.
         #[pallet::call_index(8)]
-        #[pallet::weight(T::WeightInfo::verify())]
+        #[pallet::weight(T::WeightInfo::become_verifier())]
         pub fn verify(origin: OriginFor<T>) -> DispatchResult {
             let who = ensure_signed(origin)?;
             Self::do_verify(&who)

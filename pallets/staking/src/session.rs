@@ -67,8 +67,9 @@ impl<T> Pallet<T>
 where
     T: Config + pallet_session::Config<ValidatorId = <T as frame_system::Config>::AccountId>,
 {
-    /// The set for the next session, or `None` if it is the one that is queued or there is nobody to elect.
-    pub(crate) fn plan_session() -> Option<Vec<T::AccountId>> {
+    /// The set for the next session, or `None` if there is nobody to elect or, unless `always`, if the session pallet
+    /// has it already.
+    pub(crate) fn plan_session(always: bool) -> Option<Vec<T::AccountId>> {
         let Election { elected, keyless } = Self::elect();
         for who in keyless {
             log::warn!(target: crate::LOG_TARGET, "{who:?} has no session keys and is no candidate any more");
@@ -85,7 +86,8 @@ where
             .collect();
         // While a session is planned these are the keys of the set that is just taking over, which is also what the
         // session pallet would queue again by itself.
-        if keyed.is_empty() || keyed == pallet_session::QueuedKeys::<T>::get() {
+        let unchanged = !always && keyed == pallet_session::QueuedKeys::<T>::get();
+        if keyed.is_empty() || unchanged {
             return None;
         }
         Some(keyed.into_iter().map(|(who, _)| who).collect())
@@ -97,7 +99,7 @@ where
     T: Config + pallet_session::Config<ValidatorId = <T as frame_system::Config>::AccountId>,
 {
     fn new_session(_: SessionIndex) -> Option<Vec<T::AccountId>> {
-        Self::plan_session()
+        Self::plan_session(false)
     }
 
     fn start_session(start_index: SessionIndex) {
@@ -116,8 +118,12 @@ where
         + historical::Config
         + pallet_session::Config<ValidatorId = <T as frame_system::Config>::AccountId>,
 {
-    fn new_session(_: SessionIndex) -> Option<Vec<(T::AccountId, ())>> {
-        Self::plan_session().map(|set| set.into_iter().map(|who| (who, ())).collect())
+    fn new_session(new_index: SessionIndex) -> Option<Vec<(T::AccountId, ())>> {
+        // A set that is not announced inherits the root that proofs are checked against. Without one, as when the
+        // session pallet took its first set from its own genesis, no offence could be proven later.
+        let previous = new_index.saturating_sub(1);
+        let always = !historical::HistoricalSessions::<T>::contains_key(previous);
+        Self::plan_session(always).map(|set| set.into_iter().map(|who| (who, ())).collect())
     }
 
     fn start_session(start_index: SessionIndex) {

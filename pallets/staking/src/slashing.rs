@@ -79,13 +79,13 @@ impl<T: Config> Pallet<T> {
             }
             bond.unbonding.retain(|chunk| chunk.amount > 0);
 
-            let (taken, missing) = <T::Currency as BalancedHold<_>>::slash(
-                &Self::reason_of(operator_id, &staker).into(),
-                &staker,
-                add(active, unbonding)?,
-            );
-            credit.subsume(taken);
-            ensure!(missing == 0, DispatchError::Corruption);
+            let amount = add(active, unbonding)?;
+            if amount > 0 {
+                let reason = Self::reason_of(operator_id, &staker).into();
+                let (taken, missing) = <T::Currency as BalancedHold<_>>::slash(&reason, &staker, amount);
+                credit.subsume(taken);
+                ensure!(missing == 0, DispatchError::Corruption);
+            }
 
             if own {
                 amounts.own = active;

@@ -22,7 +22,7 @@ pub trait WeightInfo {
 	fn withdraw() -> Weight;
 	fn set_commission() -> Weight;
 	fn validate() -> Weight;
-	fn verify() -> Weight;
+	fn become_verifier() -> Weight;
 	fn register_worker() -> Weight;
 	fn deregister_worker() -> Weight;
 	fn chill() -> Weight;
@@ -83,7 +83,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 			.saturating_add(T::DbWeight::get().reads(4_u64))
 			.saturating_add(T::DbWeight::get().writes(4_u64))
 	}
-	fn verify() -> Weight {
+	fn become_verifier() -> Weight {
 		// Minimum execution time: 40_000_000 picoseconds (estimate).
 		Weight::from_parts(40_000_000, 4000)
 			.saturating_add(T::DbWeight::get().reads(2_u64))
@@ -191,7 +191,7 @@ impl WeightInfo for () {
 			.saturating_add(RocksDbWeight::get().reads(4_u64))
 			.saturating_add(RocksDbWeight::get().writes(4_u64))
 	}
-	fn verify() -> Weight {
+	fn become_verifier() -> Weight {
 		// Minimum execution time: 40_000_000 picoseconds (estimate).
 		Weight::from_parts(40_000_000, 4000)
 			.saturating_add(RocksDbWeight::get().reads(2_u64))

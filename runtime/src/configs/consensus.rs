@@ -1,18 +1,16 @@
 //! Who makes blocks, who finalises them, and what happens to those who cheat at it.
 
 use crate::{
-    AccountId, Babe, Balances, Historical, Offences, Runtime, RuntimeEvent, Session, SessionKeys,
+    AccountId, Babe, Balances, Historical, MeshStaking, Offences, Runtime, RuntimeEvent, Session, SessionKeys,
     constants::{currency::deposit, limits::MAX_AUTHORITIES, time::SLOT_DURATION},
     timing::{EpochSlots, ReportLongevity},
 };
-use alloc::vec::Vec;
 use frame_support::{
     parameter_types,
     traits::{ConstU32, ConstU64},
 };
 use pallet_session::{disabling::UpToLimitDisablingStrategy, historical};
-use sp_runtime::traits::{Convert, ConvertInto, OpaqueKeys};
-use sp_staking::SessionIndex;
+use sp_runtime::traits::{ConvertInto, OpaqueKeys};
 
 impl pallet_babe::Config for Runtime {
     type EpochDuration = EpochSlots<Runtime>;
@@ -51,9 +49,9 @@ impl pallet_authorship::Config for Runtime {
 }
 
 /// Elects the validators of a session.
-pub type Validators = GenesisValidators;
+pub type Validators = MeshStaking;
 /// Hears of proven equivocations.
-pub type OnOffence = ();
+pub type OnOffence = MeshStaking;
 
 parameter_types! {
     /// Held while session keys are set: two keys of 32 bytes, their owners' entries included.
@@ -79,38 +77,11 @@ impl historical::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     // A validator is its account: what it has bonded is read when it is slashed.
     type FullIdentification = ();
-    type FullIdentificationOf = NothingMore;
-}
-
-/// An identification that adds nothing to a validator's account.
-pub struct NothingMore;
-impl Convert<AccountId, Option<()>> for NothingMore {
-    fn convert(_: AccountId) -> Option<()> {
-        Some(())
-    }
+    type FullIdentificationOf = pallet_mesh_staking::UnitIdentification<Runtime>;
 }
 
 impl pallet_offences::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type IdentificationTuple = historical::IdentificationTuple<Runtime>;
     type OnOffenceHandler = OnOffence;
-}
-
-/// Keeps the validators that genesis named.
-pub struct GenesisValidators;
-
-impl pallet_session::SessionManager<AccountId> for GenesisValidators {
-    fn new_session(_: SessionIndex) -> Option<Vec<AccountId>> {
-        None
-    }
-    fn end_session(_: SessionIndex) {}
-    fn start_session(_: SessionIndex) {}
-}
-
-impl historical::SessionManager<AccountId, ()> for GenesisValidators {
-    fn new_session(_: SessionIndex) -> Option<Vec<(AccountId, ())>> {
-        None
-    }
-    fn end_session(_: SessionIndex) {}
-    fn start_session(_: SessionIndex) {}
 }

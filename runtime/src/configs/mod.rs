@@ -1,6 +1,5 @@
 //! Configuration of the pallets, by concern.
 
-#[path = "compute_stub.rs"]
 pub mod compute;
 pub mod consensus;
 pub mod governance;

@@ -58,7 +58,7 @@ fn without_candidates_the_current_set_stays() {
             assert_ok!(Staking::chill(signed(ANNA)));
             assert_ok!(Staking::chill(signed(BERT)));
             assert!(Staking::next_validators().is_empty());
-            assert_eq!(Staking::plan_session(), None);
+            assert_eq!(Staking::plan_session(false), None);
             assert_eq!(rotate_twice(), vec![ANNA, BERT]);
             assert_eq!(rotate_twice(), vec![ANNA, BERT]);
         });
@@ -94,7 +94,7 @@ fn new_keys_are_announced() {
                 dummy: UintAuthorityId(1_000),
             };
             pallet_session::NextKeys::<Test>::insert(BERT, keys.clone());
-            assert_eq!(Staking::plan_session(), Some(vec![ANNA, BERT]));
+            assert_eq!(Staking::plan_session(false), Some(vec![ANNA, BERT]));
             Session::rotate_session();
             assert!(QueuedChanged::<Test>::get());
             assert_eq!(Session::queued_keys()[1], (BERT, keys));
@@ -137,7 +137,7 @@ fn a_set_that_loses_keys_without_successors_shrinks_but_does_not_vanish() {
             assert_ok!(Staking::chill(signed(ANNA)));
             assert_ok!(Staking::chill(signed(BERT)));
             purge_keys(BERT);
-            assert_eq!(Staking::plan_session(), Some(vec![ANNA]));
+            assert_eq!(Staking::plan_session(false), Some(vec![ANNA]));
             assert_eq!(rotate_twice(), vec![ANNA]);
         });
 }
@@ -158,5 +158,24 @@ fn history_is_kept_while_offences_are_reportable() {
                     "{session}"
                 );
             }
+        });
+}
+
+#[test]
+fn a_set_without_history_is_announced() {
+    // The session pallet takes its first set from its own genesis.
+    ExtBuilder::empty()
+        .operator(ANNA, MIN_BOND, false)
+        .keys(ANNA)
+        .keys(BERT)
+        .build_and_execute(|| {
+            assert_eq!(Session::validators(), vec![ANNA, BERT]);
+            assert!(!HistoricalSessions::<Test>::contains_key(1));
+            Session::rotate_session();
+            // Nobody asks to validate: the same set, but proofs can be checked from now on.
+            assert!(HistoricalSessions::<Test>::contains_key(2));
+            assert_ok!(Staking::validate(signed(ANNA)));
+            assert_eq!(rotate_twice(), vec![ANNA]);
+            assert!(HistoricalSessions::<Test>::contains_key(4));
         });
 }

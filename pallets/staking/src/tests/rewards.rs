@@ -217,10 +217,7 @@ fn a_share_that_can_not_be_moved_is_an_error() {
             Staking::on_reward(&ANNA, 4 * available),
             TokenError::FundsUnavailable
         );
-        assert_noop!(
-            Staking::on_reward(&ANNA, 2 * available),
-            TokenError::NotExpendable
-        );
+        assert_noop!(Staking::on_reward(&ANNA, 2 * available), TokenError::Frozen);
         assert_noop!(Staking::on_reward(&ANNA, u128::MAX), ArithmeticError::Overflow);
     });
 }
