@@ -5,14 +5,18 @@
 //! and for seeing in a review what a change does to a genesis state. `export-chain-spec` of the node writes
 //! specifications that a node can start from.
 
-use llmesh_runtime::genesis_presets::{self, STAGING_PRESET};
+use llmesh_runtime::{
+    RuntimeGenesisConfig,
+    genesis_presets::{self, STAGING_PRESET},
+};
 use sc_service::{ChainType, GenericChainSpec, Properties};
 use serde_json::Value;
 use sp_genesis_builder::{DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET, PresetId};
 use std::path::PathBuf;
 
-/// A chain specification of LLMESH.
-pub type ChainSpec = GenericChainSpec;
+mod spec;
+
+pub use spec::ChainSpec;
 
 /// A chain that is known by name.
 struct Known {
@@ -59,7 +63,7 @@ pub fn load(id: &str) -> Result<ChainSpec, String> {
             )?;
             build(known, code)
         }
-        None => ChainSpec::from_json_file(PathBuf::from(id)),
+        None => GenericChainSpec::from_json_file(PathBuf::from(id)).map(ChainSpec::from),
     }
 }
 
@@ -68,14 +72,32 @@ fn build(known: Known, code: &[u8]) -> Result<ChainSpec, String> {
         .ok_or_else(|| format!("the runtime has no genesis preset `{}`", known.preset))?;
     let patch: Value = serde_json::from_slice(&patch).map_err(|error| error.to_string())?;
 
-    Ok(ChainSpec::builder(code, None)
+    let mut config =
+        serde_json::to_value(RuntimeGenesisConfig::default()).map_err(|error| error.to_string())?;
+    merge(&mut config, patch.clone());
+    let config = serde_json::from_value(config).map_err(|error| error.to_string())?;
+
+    let spec = GenericChainSpec::builder(code, None)
         .with_name(known.name)
         .with_id(known.id)
         .with_chain_type(known.chain_type)
         .with_protocol_id("llmesh")
         .with_properties(properties())
         .with_genesis_config_patch(patch)
-        .build())
+        .build();
+    Ok(ChainSpec::with_genesis(spec, config, code))
+}
+
+/// Puts a patch's values over a configuration.
+fn merge(base: &mut Value, patch: Value) {
+    match (base, patch) {
+        (Value::Object(base), Value::Object(patch)) => {
+            for (key, value) in patch {
+                merge(base.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (base, patch) => *base = patch,
+    }
 }
 
 /// How a client shows amounts and addresses.
@@ -90,7 +112,7 @@ pub fn properties() -> Properties {
 /// The plain specification of a preset as JSON, without the runtime's code.
 pub fn plain_without_code(preset: &str) -> Result<String, String> {
     let known = known(preset).ok_or_else(|| format!("no preset `{preset}`"))?;
-    let json = build(known, &[])?.as_json(false)?;
+    let json = build(known, &[])?.generic().as_json(false)?;
     let mut json: Value = serde_json::from_str(&json).map_err(|error| error.to_string())?;
     if let Some(genesis) = json
         .pointer_mut("/genesis/runtimeGenesis")
@@ -106,7 +128,25 @@ pub fn plain_without_code(preset: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sc_service::ChainSpec as _;
+    use sp_runtime::BuildStorage;
     use std::{fs, path::Path};
+
+    /// What a node writes into a new database is what anyone gets who builds the state from the specification's file.
+    #[test]
+    fn native_and_wasm_presets_build_the_same_state() {
+        let Some(code) = llmesh_runtime::WASM_BINARY else {
+            eprintln!("not checked: this build has no Wasm runtime");
+            return;
+        };
+        for preset in PRESETS {
+            let spec = build(known(preset).unwrap(), code).unwrap();
+            let native = spec.build_storage().unwrap();
+            let wasm = spec.generic().build_storage().unwrap();
+            assert_eq!(native.top, wasm.top);
+            assert!(native.children_default.is_empty() && wasm.children_default.is_empty());
+        }
+    }
 
     /// The committed files are what the runtime's presets say. After a wanted change:
     /// `LLMESH_WRITE_CHAIN_SPECS=1 cargo test -p llmesh-chain-spec`.

@@ -10,17 +10,17 @@ use sc_consensus_grandpa::{
     SharedVoterState, VotingRulesBuilder, warp_proof,
 };
 use sc_consensus_slots::BackoffAuthoringOnFinalizedHeadLagging;
-use sc_executor::WasmExecutor;
+use sc_executor::{DEFAULT_HEAP_ALLOC_STRATEGY, HeapAllocStrategy, WasmExecutor};
 use sc_network::{NetworkBackend, config::FullNetworkConfiguration};
 use sc_service::{
-    BuildNetworkParams, Configuration, KeystoreContainer, RpcHandlers, SpawnTasksParams, TaskManager,
-    WarpSyncConfig, config::KeystoreConfig, error::Error,
+    BuildNetworkParams, ChainType, Configuration, KeystoreContainer, RpcHandlers, SpawnTasksParams,
+    TaskManager, WarpSyncConfig, config::KeystoreConfig, error::Error,
 };
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool::TransactionPoolHandle;
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
 use sp_consensus_babe::inherents::{BabeCreateInherentDataProviders, InherentDataProvider};
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// What the runtime can call in the node.
 #[cfg(not(feature = "runtime-benchmarks"))]
@@ -71,10 +71,35 @@ pub struct Parts {
 pub struct Node {
     /// Ends the node when it is dropped.
     pub task_manager: TaskManager,
-    pub client: Arc<FullClient>,
-    pub pool: Arc<FullPool>,
     /// Every JSON-RPC method of the node, callable without a connection.
     pub rpc: RpcHandlers,
+}
+
+/// Runs the Wasm runtime. What it was compiled to is kept, because compiling it is most of the time that a node takes to
+/// start: for a chain on a developer's machine in the user's cache, so that the next chain finds it as well.
+fn executor(config: &Configuration) -> WasmExecutor<HostFunctions> {
+    let heap = config
+        .executor
+        .default_heap_pages
+        .map_or(DEFAULT_HEAP_ALLOC_STRATEGY, |pages| HeapAllocStrategy::Static {
+            extra_pages: pages as u32,
+        });
+    let cache = match config.chain_spec.chain_type() {
+        ChainType::Development | ChainType::Local => std::env::var_os("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
+            .filter(|folder| folder.is_absolute())
+            .map_or_else(|| config.data_path.clone(), |folder| folder.join("llmesh")),
+        _ => config.data_path.clone(),
+    };
+    WasmExecutor::builder()
+        .with_execution_method(config.executor.wasm_method)
+        .with_onchain_heap_alloc_strategy(heap)
+        .with_offchain_heap_alloc_strategy(heap)
+        .with_max_runtime_instances(config.executor.max_runtime_instances)
+        .with_runtime_cache_size(config.executor.runtime_cache_size)
+        .with_cache_path(cache.join("compiled-runtimes"))
+        .build()
 }
 
 fn parts(config: &Configuration) -> Result<Parts, Error> {
@@ -93,7 +118,7 @@ fn parts(config: &Configuration) -> Result<Parts, Error> {
     let (client, backend, keystore, task_manager) = sc_service::new_full_parts::<Block, RuntimeApi, _>(
         config,
         telemetry.as_ref().map(|(_, telemetry)| telemetry.handle()),
-        sc_service::new_wasm_executor::<HostFunctions>(&config.executor),
+        executor(config),
         vec![Arc::new(GrandpaPruningFilter)],
     )?;
     let client = Arc::new(client);
@@ -366,10 +391,5 @@ pub fn new_full<Network: NetworkBackend<Block, Hash>>(config: Configuration) -> 
 
     // An embedded worker hooks in here: `rpc_handlers` answers every JSON-RPC method in memory, and
     // `task_manager.spawn_handle()` (or `spawn_essential_handle()`, if the node shall end with it) runs it.
-    Ok(Node {
-        task_manager,
-        client,
-        pool,
-        rpc: rpc_handlers,
-    })
+    Ok(Node { task_manager, rpc: rpc_handlers })
 }

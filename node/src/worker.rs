@@ -34,14 +34,24 @@ pub async fn start(node: &Node, args: &WorkerArgs, base_path: &Path, is_dev: boo
             ));
         }
     };
-    let signer = Signer::from_secret(&secret).map_err(|error| Error::Other(format!("the worker's key: {error}")))?;
-    let folder = args.worker_base_path.clone().unwrap_or_else(|| base_path.join("worker"));
-    log::info!("🧮 worker {} with its folder {}", signer.account_id(), folder.display());
+    let signer =
+        Signer::from_secret(&secret).map_err(|error| Error::Other(format!("the worker's key: {error}")))?;
+    let folder = args
+        .worker_base_path
+        .clone()
+        .unwrap_or_else(|| base_path.join("worker"));
+    log::info!(
+        "🧮 worker {} with its folder {}",
+        signer.account_id(),
+        folder.display()
+    );
 
     let options = Options {
         onnxruntime: args.worker_onnxruntime.clone(),
         capacity: args.worker_capacity,
-        metrics: args.worker_prometheus_port.map(|port| (Ipv4Addr::LOCALHOST, port).into()),
+        metrics: args
+            .worker_prometheus_port
+            .map(|port| (Ipv4Addr::LOCALHOST, port).into()),
         set_up_account: is_dev,
         ..Options::new(folder, signer)
     };
@@ -49,27 +59,22 @@ pub async fn start(node: &Node, args: &WorkerArgs, base_path: &Path, is_dev: boo
         .await
         .map_err(|error| Error::Other(format!("the worker does not start: {error}")))?;
 
-    let mut status = handle.watch();
-    node.task_manager.spawn_handle().spawn("worker-status", Some("worker"), async move {
-        while status.changed().await.is_ok() {
-            log::info!("🧮 worker: {}", status.borrow_and_update().clone());
-        }
-    });
-
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     // A worker that ends by itself is at fault for good: the node ends too, so that it is seen.
-    node.task_manager.spawn_essential_handle().spawn("worker", Some("worker"), async move {
-        let ended = tokio::select! {
-            ended = handle.finished() => ended,
-            _ = async { tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} } } => {
-                handle.begin_stop();
-                handle.finished().await
+    node.task_manager
+        .spawn_essential_handle()
+        .spawn("worker", Some("worker"), async move {
+            let ended = tokio::select! {
+                ended = handle.finished() => ended,
+                _ = async { tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} } } => {
+                    handle.begin_stop();
+                    handle.finished().await
+                }
+            };
+            if let Err(error) = ended {
+                log::error!("the worker ended: {error}");
             }
-        };
-        if let Err(error) = ended {
-            log::error!("the worker ended: {error}");
-        }
-    });
+        });
     Ok(())
 }

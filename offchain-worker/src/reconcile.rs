@@ -251,6 +251,7 @@ impl Core {
                 self.block = block;
                 self.take_list(&owed, &mut actions);
                 self.drop_expired(&mut actions);
+                self.look_into_losses(&mut actions);
             }
             Event::Computed { job, result } => match self.jobs.get_mut(&job) {
                 Some(entry) if entry.stage == Stage::Computing => {
@@ -333,6 +334,12 @@ impl Core {
                 }
             }
         }
+        // Nothing was done about these yet.
+        self.jobs.retain(|_, e| e.listed || e.stage != Stage::Waiting);
+    }
+
+    /// The chain stopped waiting for something that was not delivered: someone else may have.
+    fn look_into_losses(&mut self, actions: &mut Vec<Action>) {
         for (job, entry) in &mut self.jobs {
             let untold = match entry.stage {
                 Stage::Computing => true,
@@ -345,8 +352,6 @@ impl Core {
                 actions.push(Action::Investigate(*job));
             }
         }
-        // Nothing was done about these yet.
-        self.jobs.retain(|_, e| e.listed || e.stage != Stage::Waiting);
     }
 
     fn drop_expired(&mut self, actions: &mut Vec<Action>) {

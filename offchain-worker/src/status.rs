@@ -246,6 +246,25 @@ impl Status {
     }
 }
 
+/// One line for a log.
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.state.name())?;
+        let counts = [
+            ("waiting", self.waiting),
+            ("computing", self.computing),
+            ("sending", self.sending),
+        ];
+        for (what, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            write!(f, ", {count} {what}")?;
+        }
+        for fault in &self.faults {
+            write!(f, "; {} (what to do: {})", fault.reason(), fault.advice())?;
+        }
+        Ok(())
+    }
+}
+
 /// A fault as JSON shows it.
 #[derive(Serialize)]
 pub struct ShownFault {

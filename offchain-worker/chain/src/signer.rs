@@ -30,7 +30,11 @@ impl Signer {
     /// # Errors
     /// When the text is not a secret.
     pub fn from_secret(secret: &str) -> Result<Self, SignerError> {
-        let uri = SecretUri::from_str(secret.trim()).map_err(|_| SignerError::NotASecret)?;
+        // Nothing at all would stand for the well-known phrase of development chains.
+        let secret = Some(secret.trim())
+            .filter(|s| !s.is_empty())
+            .ok_or(SignerError::NotASecret)?;
+        let uri = SecretUri::from_str(secret).map_err(|_| SignerError::NotASecret)?;
         let pair = Keypair::from_uri(&uri).map_err(|_| SignerError::InvalidPhrase)?;
         let account = AccountId::from(pair.public_key().0);
         Ok(Self { pair, account })
@@ -69,6 +73,7 @@ mod tests {
     fn bad_secrets_are_refused_without_showing_them() {
         for bad in [
             "",
+            " \n",
             "zebra zebra",
             "0x1234",
             "bottom drive obey lake curtain smoke basket hold race lonely fit fit",

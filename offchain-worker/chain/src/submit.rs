@@ -68,15 +68,15 @@ impl Submitter {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await.ok();
         let tracker = self.tracker(signer);
-        let mut sent = self.send(call, signer, &tracker).await?;
-        let result = self.watch(call, &mut sent, wait).await;
-        if let Err(ChainError::Pool(_) | ChainError::Unknown { .. } | ChainError::Unreachable { .. }) =
-            &result
-        {
-            // Later nonces would wait for this one for ever.
-            tracker.lock().await.reset();
+        let (ticket, mut status) = self.send(call, signer, &tracker).await?;
+        match self.watch(&mut status, &tracker, wait).await {
+            Ok(block) => self.outcome(call, &ticket, block).await,
+            Err(lost) => {
+                // Later nonces would wait for this one for ever.
+                tracker.lock().await.reset();
+                self.settle(call, &ticket, lost).await
+            }
         }
-        result
     }
 
     /// One key's transactions enter the pool one after the other, in order.

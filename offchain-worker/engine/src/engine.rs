@@ -252,13 +252,18 @@ fn serve(shared: &Shared, tasks: &Mutex<Receiver<Task>>) {
             Ok(Task::Prepare(_, reply)) if reply.is_closed() => {}
             Ok(Task::Run(_, reply)) if reply.is_closed() => {}
             Ok(Task::Prepare(model, reply)) => {
-                let _ = reply.send(shared.with_session(&model, |_| Ok(())));
+                let _ = reply.send(guarded(|| shared.with_session(&model, |_| Ok(()))));
             }
             Ok(Task::Run(request, reply)) => {
-                let result =
-                    shared.with_session(&request.model, |s| s.run(&request, limits, &shared.watchdog));
-                let _ = reply.send(result);
+                let run = |session: &mut Loaded| session.run(&request, limits, &shared.watchdog);
+                let _ = reply.send(guarded(|| shared.with_session(&request.model, run)));
             }
         }
     }
+}
+
+/// A panic costs the job, not the thread. The session that it happened in is dropped with it.
+fn guarded<T>(work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(EngineError::Run("the engine panicked".into())))
 }

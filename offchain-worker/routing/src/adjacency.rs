@@ -70,7 +70,10 @@ impl Arcs {
 
     /// The position of the arc between `node` and `other`: O(degree).
     pub fn find(&self, node: u32, other: u32) -> Option<u32> {
-        self.of(node).iter().position(|arc| arc.node() == other).map(|at| at as u32)
+        self.of(node)
+            .iter()
+            .position(|arc| arc.node() == other)
+            .map(|at| at as u32)
     }
 
     pub fn mirror(&self, node: u32, at: u32) -> u32 {
@@ -161,6 +164,10 @@ impl Arcs {
         self.arcs.resize(start as usize + room as usize, Arc(0));
         self.mirrors.resize(start as usize + room as usize, 0);
         self.lost += old.room as usize;
-        self.blocks[node as usize] = Block { start, len: old.len, room };
+        self.blocks[node as usize] = Block {
+            start,
+            len: old.len,
+            room,
+        };
     }
 }

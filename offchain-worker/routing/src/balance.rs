@@ -41,7 +41,14 @@ impl<I: Ord> Balancer<I> {
         match self.hosts.binary_search_by(|host| host.id.cmp(&id)) {
             Ok(at) if self.hosts[at].weight == weight => return,
             Ok(at) => self.hosts[at].weight = weight,
-            Err(at) => self.hosts.insert(at, Seat { id, weight, credit: 0 }),
+            Err(at) => self.hosts.insert(
+                at,
+                Seat {
+                    id,
+                    weight,
+                    credit: 0,
+                },
+            ),
         }
         self.rescale(before);
     }
@@ -49,7 +56,9 @@ impl<I: Ord> Balancer<I> {
     /// Removes a host. Says whether it was there.
     pub fn remove(&mut self, id: &I) -> bool {
         let before = self.total();
-        let Ok(at) = self.hosts.binary_search_by(|host| host.id.cmp(id)) else { return false };
+        let Ok(at) = self.hosts.binary_search_by(|host| host.id.cmp(id)) else {
+            return false;
+        };
         self.hosts.remove(at);
         self.rescale(before);
         true

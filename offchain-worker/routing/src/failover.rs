@@ -41,20 +41,39 @@ pub fn order(routes: &[Route], slack_permille: u32) -> Vec<usize> {
 }
 
 /// The position of the route to try next.
-fn next<'r>(left: impl Iterator<Item = &'r Route> + Clone, tried: &[&Route], slack_permille: u32) -> Option<usize> {
+fn next<'r>(
+    left: impl Iterator<Item = &'r Route> + Clone,
+    tried: &[&Route],
+    slack_permille: u32,
+) -> Option<usize> {
     let cheapest = left.clone().map(|route| route.cost).min()?;
     let slack = (u128::from(cheapest) * u128::from(slack_permille) / 1_000) as u64;
     let limit = cheapest.saturating_add(slack);
     left.enumerate()
         .filter(|(_, route)| route.cost <= limit)
-        .min_by_key(|(at, route)| (tried.iter().map(|other| overlap(route, other)).sum::<usize>(), route.cost, *at))
+        .min_by_key(|(at, route)| {
+            (
+                tried.iter().map(|other| overlap(route, other)).sum::<usize>(),
+                route.cost,
+                *at,
+            )
+        })
         .map(|(at, _)| at)
 }
 
 /// Nodes and edges in common, the source aside.
 fn overlap(a: &Route, b: &Route) -> usize {
-    let nodes = a.nodes.iter().skip(1).filter(|node| b.nodes.iter().skip(1).any(|other| other == *node)).count();
-    let edges = a.nodes.windows(2).filter(|edge| b.nodes.windows(2).any(|other| other == *edge)).count();
+    let nodes = a
+        .nodes
+        .iter()
+        .skip(1)
+        .filter(|node| b.nodes.iter().skip(1).any(|other| other == *node))
+        .count();
+    let edges = a
+        .nodes
+        .windows(2)
+        .filter(|edge| b.nodes.windows(2).any(|other| other == *edge))
+        .count();
     nodes + edges
 }
 
@@ -122,9 +141,12 @@ impl Plan {
         match failure {
             Failure::Node(node) => self.failed_nodes.push(node),
             Failure::Edge(tail, head) => self.failed_edges.push((tail, head)),
-            Failure::Route => {},
+            Failure::Route => {}
         }
-        let current_failed = self.routes.first().is_some_and(|route| failure == Failure::Route || uses(route, failure));
+        let current_failed = self
+            .routes
+            .first()
+            .is_some_and(|route| failure == Failure::Route || uses(route, failure));
         if current_failed {
             let current = self.routes.remove(0);
             self.tried.push(current);
@@ -140,7 +162,11 @@ impl Plan {
     /// ways around what they share. Paths already tried and failed as a whole are left out. Returns the path to use next.
     ///
     /// Worth it after [`Self::fail`] returned `None`, or in the background after any failure.
-    pub fn repair<I: Clone + Eq + Hash + Ord>(&mut self, graph: &Graph<I>, finder: &mut Finder) -> Option<&Route> {
+    pub fn repair<I: Clone + Eq + Hash + Ord>(
+        &mut self,
+        graph: &Graph<I>,
+        finder: &mut Finder,
+    ) -> Option<&Route> {
         self.version = graph.version();
         self.routes.clear();
         // Every path that was tried can take a rank.
@@ -154,7 +180,10 @@ impl Plan {
 
     /// Whether all paths still exist in `graph` at the costs they had. A cheaper one may have come up elsewhere.
     pub fn is_current<I: Clone + Eq + Hash + Ord>(&self, graph: &Graph<I>) -> bool {
-        self.routes.iter().flat_map(|route| &route.nodes).all(|&node| graph.changed_at(node) <= self.version)
+        self.routes
+            .iter()
+            .flat_map(|route| &route.nodes)
+            .all(|&node| graph.changed_at(node) <= self.version)
     }
 
     /// For every node that all paths share, adds the cheapest path around it.
@@ -180,8 +209,14 @@ impl Plan {
         self.failed_nodes.extend(apart);
         let query = Query::new(self.from, &self.hosts, k).avoiding(&self.failed_nodes, &self.failed_edges);
         let found = finder.routes(graph, &query);
-        let fresh = found.iter().filter(|route| !self.tried.iter().any(|tried| tried.nodes == route.nodes));
-        self.routes.extend(fresh.take(apart.map_or(usize::MAX, |_| 1)).map(|route| route.to_route()));
+        let fresh = found
+            .iter()
+            .filter(|route| !self.tried.iter().any(|tried| tried.nodes == route.nodes));
+        self.routes.extend(
+            fresh
+                .take(apart.map_or(usize::MAX, |_| 1))
+                .map(|route| route.to_route()),
+        );
         if apart.is_some() {
             self.failed_nodes.pop();
         }
@@ -201,7 +236,10 @@ mod tests {
     use super::*;
 
     fn route(cost: u64, nodes: &[u32]) -> Route {
-        Route { cost, nodes: nodes.iter().map(|&node| Node(node)).collect() }
+        Route {
+            cost,
+            nodes: nodes.iter().map(|&node| Node(node)).collect(),
+        }
     }
 
     #[test]
@@ -214,7 +252,11 @@ mod tests {
         ];
         assert_eq!(order(&routes, 0), [0, 1, 2, 3]);
         assert_eq!(order(&routes, 20), [0, 2, 1, 3]);
-        assert_eq!(order(&routes, 1_000), [0, 2, 3, 1], "the one that shares most is last");
+        assert_eq!(
+            order(&routes, 1_000),
+            [0, 2, 3, 1],
+            "the one that shares most is last"
+        );
         assert_eq!(order(&[], 20), [0usize; 0]);
     }
 
@@ -227,7 +269,10 @@ mod tests {
         for (from, to, cost) in [(0, 1, 10), (1, 8, 10), (1, 9, 11), (0, 2, 50), (2, 7, 50)] {
             graph.set_edge(&from, &to, cost).unwrap();
         }
-        let hosts = [7, 8, 9].map(|id| Host { node: graph.node(&id).unwrap(), cost: 5 });
+        let hosts = [7, 8, 9].map(|id| Host {
+            node: graph.node(&id).unwrap(),
+            cost: 5,
+        });
         (graph, hosts.to_vec())
     }
 

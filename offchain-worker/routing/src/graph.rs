@@ -79,7 +79,11 @@ impl Topology {
     }
 
     fn backward_weight(&self, tail: u32, cost: u64) -> u64 {
-        if self.relays(tail) { cost + self.toll(tail) } else { CLOSED }
+        if self.relays(tail) {
+            cost + self.toll(tail)
+        } else {
+            CLOSED
+        }
     }
 }
 
@@ -151,7 +155,7 @@ impl<I: Clone + Eq + Hash + Ord> Graph<I> {
                 self.topology.forward.add_node();
                 self.topology.backward.add_node();
                 (self.ids.len() - 1) as u32
-            },
+            }
             None => return Err(GraphError::Full),
         };
         self.ids[node as usize] = Some(id.clone());
@@ -164,7 +168,9 @@ impl<I: Clone + Eq + Hash + Ord> Graph<I> {
 
     /// Removes a node and all of its edges: O(degree). Says whether it was there.
     pub fn remove_node(&mut self, id: &I) -> bool {
-        let Some(node) = self.index.remove(id) else { return false };
+        let Some(node) = self.index.remove(id) else {
+            return false;
+        };
         self.version += 1;
         let topology = &mut self.topology;
         for at in 0..topology.forward.of(node).len() as u32 {
@@ -226,9 +232,13 @@ impl<I: Clone + Eq + Hash + Ord> Graph<I> {
 
     /// Removes the edge `from -> to`: O(degree). Says whether it was there.
     pub fn remove_edge(&mut self, from: &I, to: &I) -> bool {
-        let Ok((from, to)) = self.ends(from, to) else { return false };
+        let Ok((from, to)) = self.ends(from, to) else {
+            return false;
+        };
         let topology = &mut self.topology;
-        let Some(at) = topology.forward.find(from, to) else { return false };
+        let Some(at) = topology.forward.find(from, to) else {
+            return false;
+        };
         let mirror = topology.forward.mirror(from, at);
         if let Some((head, moved)) = topology.forward.swap_remove(from, at) {
             topology.backward.set_mirror(head, moved, at);
@@ -275,14 +285,27 @@ impl<I: Clone + Eq + Hash + Ord> Graph<I> {
 
     /// The nodes in the graph, by number.
     pub fn nodes(&self) -> impl Iterator<Item = (Node, &I)> {
-        self.ids.iter().zip(0..).filter_map(|(id, node)| Some((Node(node), id.as_ref()?)))
+        self.ids
+            .iter()
+            .zip(0..)
+            .filter_map(|(id, node)| Some((Node(node), id.as_ref()?)))
     }
 
     /// The edges that leave a node, with their costs in micro-units, in no particular order.
     pub fn edges_from(&self, node: Node) -> impl Iterator<Item = (Node, u64)> {
-        let known = if self.id(node).is_some() { self.topology.forward.of(node.0) } else { &[] };
-        let toll = if known.is_empty() { 0 } else { self.topology.toll(node.0) };
-        known.iter().map(move |arc| (Node(arc.node()), arc.weight() - toll))
+        let known = if self.id(node).is_some() {
+            self.topology.forward.of(node.0)
+        } else {
+            &[]
+        };
+        let toll = if known.is_empty() {
+            0
+        } else {
+            self.topology.toll(node.0)
+        };
+        known
+            .iter()
+            .map(move |arc| (Node(arc.node()), arc.weight() - toll))
     }
 
     /// The number of nodes.

@@ -48,7 +48,9 @@ impl Heap {
     #[inline]
     pub fn pop(&mut self) -> Option<Entry> {
         let last = self.entries.pop()?;
-        let Some(&top) = self.entries.first() else { return Some(last) };
+        let Some(&top) = self.entries.first() else {
+            return Some(last);
+        };
         self.sink(0, last);
         Some(top)
     }
@@ -59,7 +61,7 @@ impl Heap {
             Some(new) => {
                 entry.key = new;
                 true
-            },
+            }
             None => false,
         });
         if self.entries.len() > 1 {
@@ -82,7 +84,12 @@ impl Heap {
             }
             let mut best = first;
             let mut best_key = entries[first].key;
-            for (child, candidate) in entries.iter().enumerate().take((first + 4).min(len)).skip(first + 1) {
+            for (child, candidate) in entries
+                .iter()
+                .enumerate()
+                .take((first + 4).min(len))
+                .skip(first + 1)
+            {
                 if candidate.key < best_key {
                     best = child;
                     best_key = candidate.key;

@@ -105,7 +105,10 @@ impl Weights {
     /// relay at all is the caller's to know.
     pub fn relay_cost(&self, peer: &Peer) -> Option<u64> {
         let forward = u64::from(self.forward_us) * 1_000;
-        self.node_cost(peer, u128::from(forward) + odds(forward, u64::from(peer.load_ppm)))
+        self.node_cost(
+            peer,
+            u128::from(forward) + odds(forward, u64::from(peer.load_ppm)),
+        )
     }
 
     /// The cost of serving a request of so many work units, in micro-units; `None` when the stake is too low or there is
@@ -114,7 +117,10 @@ impl Weights {
         // A request that takes longer than the greatest cost counts as that: what follows can not overflow then.
         let compute = (u128::from(work) * 1_000_000_000).checked_div(u128::from(peer.capacity))?;
         let compute = hold(compute);
-        self.node_cost(peer, u128::from(compute) + odds(compute, u64::from(peer.load_ppm)))
+        self.node_cost(
+            peer,
+            u128::from(compute) + odds(compute, u64::from(peer.load_ppm)),
+        )
     }
 
     fn node_cost(&self, peer: &Peer, busy: u128) -> Option<u64> {
@@ -187,7 +193,10 @@ impl LinkEstimate {
             return None;
         }
         let latency_us = u32::try_from(self.mean_x8 / 16).unwrap_or(u32::MAX);
-        Some(Link { latency_us, loss_ppm: (self.loss_x16 / 16).min(PPM) })
+        Some(Link {
+            latency_us,
+            loss_ppm: (self.loss_x16 / 16).min(PPM),
+        })
     }
 
     /// How long to wait for an answer before it counts as lost: mean plus four deviations, in microseconds; `None`
@@ -203,7 +212,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn link() -> impl Strategy<Value = Link> {
-        (0u32.., 0..=PPM).prop_map(|(latency_us, loss_ppm)| Link { latency_us: latency_us >> 8, loss_ppm })
+        (0u32.., 0..=PPM).prop_map(|(latency_us, loss_ppm)| Link {
+            latency_us: latency_us >> 8,
+            loss_ppm,
+        })
     }
 
     fn peer() -> impl Strategy<Value = Peer> {
@@ -219,18 +231,28 @@ mod tests {
     }
 
     fn weights() -> impl Strategy<Value = Weights> {
-        (0u32..1 << 20, 0u32..1 << 20, 0u32..1 << 20, 0u32..1 << 20, 0u64..1 << 30, 0u64..5_000, 0u32..1 << 16)
-            .prop_map(|(retry_us, forward_us, failover_us, trust_us, trust_stake, minimum_stake, price_ns)| {
-                Weights {
-                    retry_us,
-                    forward_us,
-                    failover_us,
-                    trust_us,
-                    trust_stake,
-                    minimum_stake,
-                    price_ns,
-                }
-            })
+        (
+            0u32..1 << 20,
+            0u32..1 << 20,
+            0u32..1 << 20,
+            0u32..1 << 20,
+            0u64..1 << 30,
+            0u64..5_000,
+            0u32..1 << 16,
+        )
+            .prop_map(
+                |(retry_us, forward_us, failover_us, trust_us, trust_stake, minimum_stake, price_ns)| {
+                    Weights {
+                        retry_us,
+                        forward_us,
+                        failover_us,
+                        trust_us,
+                        trust_stake,
+                        minimum_stake,
+                        price_ns,
+                    }
+                },
+            )
     }
 
     /// `None`, which is "not at all", is worse than any cost.
@@ -287,15 +309,29 @@ mod tests {
     #[test]
     fn the_defaults_order_things_as_people_would() {
         let weights = Weights::default();
-        let good = Link { latency_us: 20_000, loss_ppm: 0 };
-        let lossy = Link { latency_us: 10_000, loss_ppm: 100_000 };
+        let good = Link {
+            latency_us: 20_000,
+            loss_ppm: 0,
+        };
+        let lossy = Link {
+            latency_us: 10_000,
+            loss_ppm: 100_000,
+        };
         assert_eq!(weights.link_cost(good), 20_000_000);
         assert!(weights.link_cost(lossy) > weights.link_cost(good));
 
-        let peer =
-            Peer { reputation_ppm: 990_000, stake: 1_000, capacity: 1_000, load_ppm: 500_000, price: 1_000 };
+        let peer = Peer {
+            reputation_ppm: 990_000,
+            stake: 1_000,
+            capacity: 1_000,
+            load_ppm: 500_000,
+            price: 1_000,
+        };
         // 10 ms of work, doubled by the load; 5.05 ms of risk; 2.5 ms for the low stake; 1 ms for the price.
-        assert_eq!(weights.host_cost(&peer, 10), Some(20_000_000 + 5_050_505 + 2_500_000 + 1_000_000));
+        assert_eq!(
+            weights.host_cost(&peer, 10),
+            Some(20_000_000 + 5_050_505 + 2_500_000 + 1_000_000)
+        );
         assert_eq!(weights.host_cost(&Peer { capacity: 0, ..peer }, 10), None);
         assert_eq!(weights.relay_cost(&Peer { stake: 999, ..peer }), None);
     }

@@ -89,11 +89,17 @@ impl fmt::Display for Refusal {
         match self {
             Self::QueueFull { limit } => write!(f, "the queue is full: {limit} requests wait"),
             Self::ClassFull { class, limit } => {
-                write!(f, "the queue is full for this priority: {limit} {class:?} requests wait")
-            },
+                write!(
+                    f,
+                    "the queue is full for this priority: {limit} {class:?} requests wait"
+                )
+            }
             Self::TooLate { needed_us, left_us } => {
-                write!(f, "too busy for the deadline: {left_us} us are left, about {needed_us} us are needed")
-            },
+                write!(
+                    f,
+                    "too busy for the deadline: {left_us} us are left, about {needed_us} us are needed"
+                )
+            }
         }
     }
 }
@@ -146,7 +152,14 @@ impl<T> Queue<T> {
     pub fn new(config: QueueConfig) -> Self {
         let service_x8 = config.service_us.saturating_mul(8);
         let lanes = std::array::from_fn(|_| VecDeque::new());
-        Self { config, lanes, next: 0, now: 0, running: 0, service_x8 }
+        Self {
+            config,
+            lanes,
+            next: 0,
+            now: 0,
+            running: 0,
+            service_x8,
+        }
     }
 
     /// Takes a request in.
@@ -160,9 +173,19 @@ impl<T> Queue<T> {
         }
         let number = self.next;
         self.next += 1;
-        let Request { class, deadline_us: deadline, item } = request;
+        let Request {
+            class,
+            deadline_us: deadline,
+            item,
+        } = request;
         let due = self.due(class);
-        self.lanes[class as usize].push_back(Waiting { number, arrived: now, due, deadline, item });
+        self.lanes[class as usize].push_back(Waiting {
+            number,
+            arrived: now,
+            due,
+            deadline,
+            item,
+        });
         Ok(Ticket { class, number })
     }
 
@@ -180,8 +203,17 @@ impl<T> Queue<T> {
         if !late {
             self.running += 1;
         }
-        let ticket = Ticket { class, number: waiting.number };
-        Some(Taken { ticket, class, waited_us: now - waiting.arrived, late, item: waiting.item })
+        let ticket = Ticket {
+            class,
+            number: waiting.number,
+        };
+        Some(Taken {
+            ticket,
+            class,
+            waited_us: now - waiting.arrived,
+            late,
+            item: waiting.item,
+        })
     }
 
     /// A request that was given out is done. `took_us` goes into the estimate; `None` when it was broken off.
@@ -195,7 +227,9 @@ impl<T> Queue<T> {
     /// Takes a request back that still waits.
     pub fn cancel(&mut self, ticket: Ticket) -> Option<T> {
         let lane = &mut self.lanes[ticket.class as usize];
-        let at = lane.binary_search_by_key(&ticket.number, |waiting| waiting.number).ok()?;
+        let at = lane
+            .binary_search_by_key(&ticket.number, |waiting| waiting.number)
+            .ok()?;
         Some(lane.remove(at)?.item)
     }
 
@@ -207,7 +241,9 @@ impl<T> Queue<T> {
             .map(|class| self.lanes[class as usize].partition_point(|waiting| (waiting.due, class) <= mine))
             .sum();
         let servers = self.config.servers.max(1);
-        let rounds = (ahead + self.running + 1).saturating_sub(servers).div_ceil(servers) as u64;
+        let rounds = (ahead + self.running + 1)
+            .saturating_sub(servers)
+            .div_ceil(servers) as u64;
         rounds.saturating_mul(self.service_us())
     }
 
@@ -233,7 +269,9 @@ impl<T> Queue<T> {
 
     fn refusal(&self, class: Class, deadline: Option<u64>) -> Option<Refusal> {
         if self.len() >= self.config.limit {
-            return Some(Refusal::QueueFull { limit: self.config.limit });
+            return Some(Refusal::QueueFull {
+                limit: self.config.limit,
+            });
         }
         let limit = self.config.class_limits[class as usize];
         if self.lanes[class as usize].len() >= limit {
@@ -259,11 +297,19 @@ mod tests {
     use super::*;
 
     fn queue(limit: usize) -> Queue<u32> {
-        Queue::new(QueueConfig { limit, class_limits: [limit, limit, limit, 1], ..QueueConfig::default() })
+        Queue::new(QueueConfig {
+            limit,
+            class_limits: [limit, limit, limit, 1],
+            ..QueueConfig::default()
+        })
     }
 
     fn request(class: Class, item: u32) -> Request<u32> {
-        Request { class, deadline_us: None, item }
+        Request {
+            class,
+            deadline_us: None,
+            item,
+        }
     }
 
     #[test]
@@ -274,7 +320,11 @@ mod tests {
         queue.push(request(Class::Urgent, 3), 0).unwrap();
         queue.push(request(Class::Urgent, 4), 1_000_001).unwrap();
         let order: Vec<u32> = std::iter::from_fn(|| queue.pop(2_000_000).map(|taken| taken.item)).collect();
-        assert_eq!(order, [3, 2, 1, 4], "the normal one had waited for its patience when 4 came");
+        assert_eq!(
+            order,
+            [3, 2, 1, 4],
+            "the normal one had waited for its patience when 4 came"
+        );
     }
 
     #[test]
@@ -282,7 +332,13 @@ mod tests {
         let mut queue = queue(2);
         queue.push(request(Class::Background, 0), 0).unwrap();
         let (refusal, back) = queue.push(request(Class::Background, 1), 0).unwrap_err();
-        assert_eq!(refusal, Refusal::ClassFull { class: Class::Background, limit: 1 });
+        assert_eq!(
+            refusal,
+            Refusal::ClassFull {
+                class: Class::Background,
+                limit: 1
+            }
+        );
         assert_eq!(back.item, 1, "the caller gets its request back");
         queue.push(request(Class::Normal, 2), 0).unwrap();
         let (refusal, _) = queue.push(request(Class::Urgent, 3), 0).unwrap_err();
@@ -296,16 +352,30 @@ mod tests {
         for item in 0..3 {
             queue.push(request(Class::Normal, item), 0).unwrap();
         }
-        let mut timed = Request { class: Class::Normal, deadline_us: Some(19_999), item: 9 };
+        let mut timed = Request {
+            class: Class::Normal,
+            deadline_us: Some(19_999),
+            item: 9,
+        };
         let (refusal, _) = queue.push(timed.clone(), 0).unwrap_err();
-        assert_eq!(refusal, Refusal::TooLate { needed_us: 20_000, left_us: 19_999 });
+        assert_eq!(
+            refusal,
+            Refusal::TooLate {
+                needed_us: 20_000,
+                left_us: 19_999
+            }
+        );
         timed.class = Class::Urgent;
         let ticket = queue.push(timed, 0).unwrap();
         assert_eq!(queue.cancel(ticket), Some(9));
         assert_eq!(queue.cancel(ticket), None);
 
         assert_eq!(queue.pop(0).unwrap().item, 0);
-        assert_eq!(queue.expected_wait_us(Class::Urgent), 5_000, "one is being served");
+        assert_eq!(
+            queue.expected_wait_us(Class::Urgent),
+            5_000,
+            "one is being served"
+        );
         queue.finish(Some(13_000));
         assert_eq!(queue.service_us(), 6_000);
         assert_eq!(queue.expected_wait_us(Class::Urgent), 0);
@@ -315,7 +385,16 @@ mod tests {
     #[test]
     fn what_came_too_late_takes_no_server() {
         let mut queue = queue(8);
-        queue.push(Request { class: Class::High, deadline_us: Some(10_000), item: 1 }, 0).unwrap();
+        queue
+            .push(
+                Request {
+                    class: Class::High,
+                    deadline_us: Some(10_000),
+                    item: 1,
+                },
+                0,
+            )
+            .unwrap();
         let taken = queue.pop(10_001).unwrap();
         assert!(taken.late);
         assert_eq!((taken.waited_us, queue.running()), (10_001, 0));
@@ -326,6 +405,9 @@ mod tests {
         let mut queue = queue(8);
         queue.push(request(Class::Normal, 1), 5_000_000).unwrap();
         queue.push(request(Class::Normal, 2), 0).unwrap();
-        assert_eq!(queue.pop(0).map(|taken| (taken.item, taken.waited_us)), Some((1, 0)));
+        assert_eq!(
+            queue.pop(0).map(|taken| (taken.item, taken.waited_us)),
+            Some((1, 0))
+        );
     }
 }

@@ -59,7 +59,13 @@ fn a_warm_finder_allocates_nothing() {
             let cost = |route: llmesh_routing::RouteRef<'_>| route.cost;
             queries
                 .iter()
-                .map(|(from, hosts)| finder.routes(&mesh.graph, &Query::new(*from, hosts, 3)).iter().map(cost).sum::<u64>())
+                .map(|(from, hosts)| {
+                    finder
+                        .routes(&mesh.graph, &Query::new(*from, hosts, 3))
+                        .iter()
+                        .map(cost)
+                        .sum::<u64>()
+                })
                 .sum::<u64>()
         };
         let first = ask();

@@ -137,11 +137,27 @@ impl pallet_jobs::Config for Runtime {
     type BenchmarkHelper = BenchmarkStage;
 }
 
-/// The calls of the compute market: what a [`ProxyType::Compute`](super::governance::ProxyType::Compute) may do.
+/// What a [`ProxyType::Compute`](super::governance::ProxyType::Compute) may do: all that a worker does day by day, and
+/// nothing by which a stolen hot key could carry the stake away.
 pub struct ComputeCalls;
 impl Contains<RuntimeCall> for ComputeCalls {
     fn contains(call: &RuntimeCall) -> bool {
-        matches!(call, RuntimeCall::MeshStaking(_) | RuntimeCall::ModelRegistry(_) | RuntimeCall::Jobs(_))
+        use pallet_jobs::Call as Jobs;
+        use pallet_mesh_staking::Call as Staking;
+        use pallet_model_registry::Call as Registry;
+        matches!(
+            call,
+            RuntimeCall::Jobs(Jobs::submit_result { .. } | Jobs::decline { .. } | Jobs::resume {})
+                | RuntimeCall::ModelRegistry(Registry::offer { .. } | Registry::withdraw_offer { .. })
+                | RuntimeCall::MeshStaking(
+                    Staking::register_worker { .. }
+                        | Staking::deregister_worker {}
+                        | Staking::validate {}
+                        | Staking::verify {}
+                        | Staking::chill {}
+                        | Staking::claim_rewards { .. }
+                )
+        )
     }
 }
 
@@ -152,7 +168,13 @@ pub struct BenchmarkStage;
 #[cfg(feature = "runtime-benchmarks")]
 impl pallet_jobs::BenchmarkHelper<crate::AccountId> for BenchmarkStage {
     fn make_host(who: &crate::AccountId) {
+        use frame_support::traits::fungible::Mutate;
         MeshStaking::bench_make_host(who);
+        // Payments are dearest when there is somebody to share them with.
+        let delegator: crate::AccountId = frame_benchmarking::account("delegator", 0, 0);
+        Balances::set_balance(&delegator, 1_000_000 * MESH);
+        let origin = frame_system::RawOrigin::Signed(delegator).into();
+        MeshStaking::delegate(origin, who.clone(), 100 * MESH).expect("there is room for a delegator");
     }
 }
 

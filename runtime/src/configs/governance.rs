@@ -259,7 +259,7 @@ pub enum ProxyType {
     /// Everything that does not move funds.
     #[codec(index = 1)]
     NonTransfer,
-    /// Staking, models, jobs and the rest of the compute market: for the hot key of a worker.
+    /// Results, offers and roles: for the hot key of a worker. See [`ComputeCalls`].
     #[codec(index = 2)]
     Compute,
     /// Veto of announced calls.

@@ -16,6 +16,9 @@ use crate::{adjacency::CLOSED, graph::Topology, heap::Heap};
 /// Further than any path: path weights stay below 2^63.
 pub(super) const FAR: u64 = 1 << 63;
 
+/// By which part the backward circle grows before the forward one follows.
+const GROWTH: usize = 4;
+
 const SETTLED: u32 = 1;
 const EXCLUDED: u32 = 2;
 const PARTED: u32 = 4;
@@ -31,7 +34,21 @@ struct Label {
     flags: u32,
 }
 
-const BLANK: Label = Label { forward: FAR, backward: FAR, stamp: 0, flags: 0 };
+const BLANK: Label = Label {
+    forward: FAR,
+    backward: FAR,
+    stamp: 0,
+    flags: 0,
+};
+
+/// A label without what an earlier query left in it.
+#[inline]
+fn fresh(label: &mut Label, stamp: u32) -> &mut Label {
+    if label.stamp != stamp {
+        *label = Label { stamp, ..BLANK };
+    }
+    label
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Corridor {
@@ -50,10 +67,13 @@ pub(super) struct Corridor {
     /// Excluded edges, sorted.
     parted: Vec<(u32, u32)>,
     from: u32,
-    /// Nodes that the forward search has been at.
-    forward_seen: usize,
-    /// Nodes that the backward search settled since it last got a guide.
-    settled: usize,
+    /// Whether this is the first phase, and the weight of the best path it has seen.
+    meeting: bool,
+    best: u64,
+    /// Nodes that the backward search settled while it met the forward one, and since.
+    circle: usize,
+    /// Nodes beyond the forward radius that it settled since it last got its guide.
+    grown: usize,
 }
 
 impl Corridor {
@@ -84,12 +104,12 @@ impl Corridor {
             return None;
         }
         self.seed(topology, nodes, hosts);
-        let best = self.meet(topology);
-        if best == FAR {
+        self.meet(topology);
+        if self.best == FAR {
             return None;
         }
         self.turn();
-        Some(best)
+        Some(self.best)
     }
 
     /// A lower bound of the distance from `node` to the nearest host, and whether it is the distance itself.
@@ -157,20 +177,13 @@ impl Corridor {
         self.hosts.clear();
         self.parted.clear();
         self.parked.clear();
-        self.forward_seen = 0;
-        self.settled = 0;
         self.forward_radius = 0;
         self.backward_radius = 0;
     }
 
     #[inline]
     fn label(&mut self, node: u32) -> &mut Label {
-        let stamp = self.stamp;
-        let label = &mut self.labels[node as usize];
-        if label.stamp != stamp {
-            *label = Label { stamp, ..BLANK };
-        }
-        label
+        fresh(&mut self.labels[node as usize], self.stamp)
     }
 
     fn seed(&mut self, topology: &Topology, nodes: usize, hosts: &[Host]) {
@@ -197,29 +210,32 @@ impl Corridor {
     }
 
     /// The first phase: both searches, until no path can be better than the best one seen.
-    fn meet(&mut self, topology: &Topology) -> u64 {
-        let mut best = self.label(self.from).backward;
+    fn meet(&mut self, topology: &Topology) {
+        let from = self.from;
+        self.meeting = true;
+        self.grown = 0;
+        self.best = self.label(from).backward;
         // The arcs of a source that does not relay exist on the forward side only, so it goes first.
-        self.forward_step(topology, &mut best);
+        self.forward_step(topology);
         loop {
             let near = self.forward.min().unwrap_or(FAR);
             let far = self.backward.min().unwrap_or(FAR);
             self.backward_radius = far;
-            if near.saturating_add(far) >= best {
-                self.forward_radius = best.saturating_sub(far);
-                return best;
+            if near.saturating_add(far) >= self.best {
+                self.forward_radius = self.best.saturating_sub(far);
+                self.circle = self.grown;
+                return;
             }
-            if self.forward.len() <= self.backward.len() {
-                self.forward_step(topology, &mut best);
+            if self.forward.len() + self.parked.len() <= self.backward.len() {
+                self.forward_step(topology);
             } else {
-                self.backward_step(topology, Some(&mut best));
+                self.backward_step(topology);
             }
         }
     }
 
-    fn forward_step(&mut self, topology: &Topology, best: &mut u64) {
+    fn forward_step(&mut self, topology: &Topology) {
         let Some(entry) = self.forward.pop() else { return };
-        self.forward_seen += 1;
         let tail = entry.node;
         if self.labels[tail as usize].forward < entry.key {
             return;
@@ -235,25 +251,27 @@ impl Corridor {
             }
             let distance = entry.key + arc.weight();
             let radius = self.backward_radius;
-            let label = self.label(head);
+            let label = fresh(&mut self.labels[head as usize], self.stamp);
             if distance >= label.forward || label.flags & EXCLUDED != 0 {
                 continue;
             }
             label.forward = distance;
-            *best = (*best).min(distance.saturating_add(label.backward));
-            // What lies beyond both circles can neither be on a better path nor inside the final forward radius.
-            if distance.saturating_add(radius) < *best {
-                self.forward.push(distance, head);
-            } else {
-                self.parked.push((distance, head));
+            if self.meeting {
+                self.best = self.best.min(distance.saturating_add(label.backward));
+                // What lies beyond both circles can neither be on a better path nor inside the final forward radius.
+                if distance.saturating_add(radius) >= self.best {
+                    self.parked.push((distance, head));
+                    continue;
+                }
             }
+            self.forward.push(distance, head);
         }
     }
 
-    /// One step of the backward search. In the first phase (`best` given) keys are distances, later they are distances
-    /// plus guide.
+    /// One step of the backward search. Keys are distances plus guide; in the first phase the radius is 0, and so is the
+    /// guide.
     #[inline]
-    fn backward_step(&mut self, topology: &Topology, best: Option<&mut u64>) {
+    fn backward_step(&mut self, topology: &Topology) {
         let Some(entry) = self.backward.pop() else { return };
         let head = entry.node;
         let label = &mut self.labels[head as usize];
@@ -261,72 +279,61 @@ impl Corridor {
             return;
         }
         label.flags |= SETTLED;
-        self.settled += 1;
+        self.grown += usize::from(label.forward >= self.forward_radius);
         let distance = label.backward;
         // Nothing enters the source: such a path would come by it twice.
         if head == self.from {
             return;
         }
-        let meeting = best.is_some();
-        let mut unused = 0;
-        let best = best.unwrap_or(&mut unused);
         for arc in topology.backward.of(head) {
             if arc.weight() == CLOSED {
                 continue;
             }
             let tail = arc.node();
             let distance = distance + arc.weight();
-            let label = self.label(tail);
+            let label = fresh(&mut self.labels[tail as usize], self.stamp);
             if distance >= label.backward || label.flags & EXCLUDED != 0 {
                 continue;
             }
-            let forward = label.forward;
-            if label.flags & PARTED != 0 && self.parts(tail, head) {
+            if label.flags & PARTED != 0 && self.parted.binary_search(&(tail, head)).is_ok() {
                 continue;
             }
-            self.label(tail).backward = distance;
-            if meeting {
-                *best = (*best).min(distance.saturating_add(forward));
-                self.backward.push(distance, tail);
-            } else {
-                self.push_guided(distance, forward, tail);
+            label.backward = distance;
+            self.best = self.best.min(distance.saturating_add(label.forward));
+            let guide = label.forward.min(self.forward_radius);
+            // A node that the source can not reach is on no path.
+            if guide < FAR {
+                self.backward.push(distance + guide, tail);
             }
-        }
-    }
-
-    #[inline]
-    fn push_guided(&mut self, distance: u64, forward: u64, node: u32) {
-        let guide = forward.min(self.forward_radius);
-        // A node that the source can not reach is on no path.
-        if guide < FAR {
-            self.backward.push(distance + guide, node);
         }
     }
 
     /// Gives the backward search the guide that the forward search now provides.
     fn turn(&mut self) {
+        self.meeting = false;
+        self.grown = 0;
         let (labels, radius) = (&self.labels, self.forward_radius);
         self.backward.rekey(|entry| {
             let label = &labels[entry.node as usize];
             let guide = label.forward.min(radius);
             (label.flags & SETTLED == 0 && guide < FAR).then(|| label.backward + guide)
         });
-        self.settled = 0;
     }
 
-    /// One step of the second phase. When the backward search has been at as many nodes as the forward one, the forward
-    /// one goes on for as many again: two small circles see fewer nodes than a large one.
+    /// One step of the second phase. When the backward circle has grown by a part, the forward one grows as much: two
+    /// small circles hold fewer nodes than a large one.
     fn settle_next(&mut self, topology: &Topology) {
-        if self.settled >= self.forward_seen {
+        if self.grown * GROWTH > self.circle {
             for (distance, node) in self.parked.drain(..) {
                 self.forward.push(distance, node);
             }
-            for _ in 0..self.settled {
-                self.forward_step(topology, &mut FAR.clone());
+            for _ in 0..self.grown {
+                self.forward_step(topology);
             }
+            self.circle += self.grown;
             self.forward_radius = self.forward.min().unwrap_or(FAR);
             self.turn();
         }
-        self.backward_step(topology, None);
+        self.backward_step(topology);
     }
 }

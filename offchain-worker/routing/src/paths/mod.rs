@@ -56,12 +56,22 @@ pub struct Query<'a> {
 impl<'a> Query<'a> {
     /// The `k` cheapest paths from `from` to any of `hosts`.
     pub fn new(from: Node, hosts: &'a [Host], k: usize) -> Self {
-        Self { from, hosts, k, avoid_nodes: &[], avoid_edges: &[] }
+        Self {
+            from,
+            hosts,
+            k,
+            avoid_nodes: &[],
+            avoid_edges: &[],
+        }
     }
 
     /// The same, around these nodes and edges.
     pub fn avoiding(self, avoid_nodes: &'a [Node], avoid_edges: &'a [(Node, Node)]) -> Self {
-        Self { avoid_nodes, avoid_edges, ..self }
+        Self {
+            avoid_nodes,
+            avoid_edges,
+            ..self
+        }
     }
 }
 
@@ -84,7 +94,10 @@ pub struct RouteRef<'a> {
 impl RouteRef<'_> {
     /// A copy that outlives the finder's next query.
     pub fn to_route(self) -> Route {
-        Route { cost: self.cost, nodes: self.nodes.to_vec() }
+        Route {
+            cost: self.cost,
+            nodes: self.nodes.to_vec(),
+        }
     }
 }
 
@@ -108,7 +121,10 @@ impl<'a> Found<'a> {
     /// The path of this rank, 0 the cheapest.
     pub fn get(self, rank: usize) -> Option<RouteRef<'a>> {
         let path = self.finder.accepted.get(rank)?;
-        Some(RouteRef { cost: path.weight - self.finder.toll, nodes: self.finder.nodes_of(path) })
+        Some(RouteRef {
+            cost: path.weight - self.finder.toll,
+            nodes: self.finder.nodes_of(path),
+        })
     }
 
     /// All paths, cheapest first.
@@ -116,6 +132,9 @@ impl<'a> Found<'a> {
         (0..self.len()).filter_map(move |rank| self.get(rank))
     }
 }
+
+/// Into how many steps the weight of the best path is divided, to go on in.
+const STEP: u64 = 32;
 
 #[derive(Clone, Copy)]
 struct Exclusion<'a> {
@@ -140,6 +159,8 @@ struct Pending {
     bound: u64,
     path: usize,
     at: usize,
+    /// How far above its bound the next search of it goes.
+    reach: u64,
 }
 
 /// Finds paths. It keeps its working memory: after the first queries on a graph of some size, a query allocates nothing.
@@ -174,7 +195,14 @@ impl Finder {
         if query.k > 0 && graph.id(query.from).is_some() {
             let order = |a: Node, b: Node| graph.id(a).cmp(&graph.id(b));
             self.toll = graph.topology.toll(query.from.0);
-            Search { finder: self, topology: &graph.topology, nodes: graph.capacity(), order: &order }.run(query);
+            Search {
+                finder: self,
+                topology: &graph.topology,
+                nodes: graph.capacity(),
+                order: &order,
+                step: 1,
+            }
+            .run(query);
         }
         Found { finder: self }
     }
@@ -197,23 +225,39 @@ struct Search<'a> {
     topology: &'a Topology,
     nodes: usize,
     order: &'a dyn Fn(Node, Node) -> Ordering,
+    /// How much further than needed bounds are raised at a time: a part of the best path's weight.
+    step: u64,
 }
 
 impl Search<'_> {
     fn run(mut self, query: &Query<'_>) {
-        let exclusion = Exclusion { nodes: query.avoid_nodes, edges: query.avoid_edges };
+        let exclusion = Exclusion {
+            nodes: query.avoid_nodes,
+            edges: query.avoid_edges,
+        };
         let corridor = &mut self.finder.corridor;
-        let Some(best) = corridor.start(self.topology, self.nodes, query.from.0, query.hosts, exclusion) else {
+        let Some(best) = corridor.start(self.topology, self.nodes, query.from.0, query.hosts, exclusion)
+        else {
             return;
         };
         self.finder.nodes.push(query.from);
         self.finder.weights.push(0);
-        let source = Stored { start: 0, len: 1, weight: 0, leaves_at: 0 };
+        let source = Stored {
+            start: 0,
+            len: 1,
+            weight: 0,
+            leaves_at: 0,
+        };
         self.finder.banned.clear();
         self.deviate(source, 0, best);
+        self.step = best / STEP + 1;
         while self.finder.accepted.len() < query.k {
             let candidate = self.finder.candidates.first().map_or(FAR, |path| path.weight);
-            let bound = self.finder.pending.peek().map_or(FAR, |Reverse(pending)| pending.bound);
+            let bound = self
+                .finder
+                .pending
+                .peek()
+                .map_or(FAR, |Reverse(pending)| pending.bound);
             if candidate == FAR && bound == FAR {
                 break;
             }
@@ -236,7 +280,12 @@ impl Search<'_> {
         let rank = self.finder.accepted.len() - 1;
         for at in path.leaves_at..path.len {
             // Until a deviation is looked at, all that is known is that it costs no less than the path it leaves.
-            self.finder.pending.push(Reverse(Pending { bound: path.weight, path: rank, at }));
+            self.finder.pending.push(Reverse(Pending {
+                bound: path.weight,
+                path: rank,
+                at,
+                reach: self.step,
+            }));
         }
     }
 
@@ -244,29 +293,39 @@ impl Search<'_> {
     fn open(&mut self, pending: Pending, k: usize, candidate: u64) {
         let path = self.finder.accepted[pending.path];
         self.ban(path, pending.at);
-        let limit = self.finder.pending.peek().map_or(FAR, |Reverse(next)| next.bound).min(candidate);
-        self.finder.spur.begin(self.nodes, &self.finder.nodes[path.start..=path.start + pending.at]);
-        let task = task(self.topology, &self.finder.banned, &self.finder.nodes, &self.finder.weights, path, pending.at);
-        let corridor = &mut self.finder.corridor;
-        let bound = self.finder.spur.lower_bound(self.topology, corridor, task, limit);
-        let missing = k - self.finder.accepted.len();
-        let worst = match self.finder.candidates.get(missing - 1) {
-            Some(path) => path.weight,
-            None => FAR - 1,
-        };
+        let Finder { corridor, spur, nodes, weights, candidates, banned, accepted, pending: others, .. } =
+            &mut *self.finder;
+        let next = others.peek().map_or(FAR, |Reverse(next)| next.bound).min(candidate);
+        let worst = candidates.get(k - accepted.len() - 1).map_or(FAR - 1, |path| path.weight);
+        spur.begin(self.nodes, &nodes[path.start..=path.start + pending.at]);
+        let task = task(self.topology, banned, nodes, weights, path, pending.at);
+        let bound = spur.lower_bound(self.topology, corridor, task, next.saturating_add(self.step));
+        let bound = bound.max(pending.bound);
         if bound > worst {
             return;
         }
-        if bound > limit {
-            self.finder.pending.push(Reverse(Pending { bound, ..pending }));
+        if bound > next {
+            others.push(Reverse(Pending { bound, ..pending }));
             return;
         }
-        self.deviate(path, pending.at, worst);
+        // A deviation may have no path at all, and its search would see the whole graph before it knew. So the first one
+        // looks for a path of the least weight possible, which is usually there, and further ones, when nothing cheaper
+        // turned up in between, go a little beyond.
+        let limit = worst.min(bound.saturating_add(pending.reach));
+        if !self.deviate(path, pending.at, limit) && limit < worst {
+            let reach = (pending.reach * 2).max(self.step);
+            self.finder.pending.push(Reverse(Pending { bound: limit + 1, reach, ..pending }));
+        }
     }
 
     /// Collects where the accepted paths that share `path` up to `at` go on.
     fn ban(&mut self, path: Stored, at: usize) {
-        let Finder { banned, accepted, nodes, .. } = &mut *self.finder;
+        let Finder {
+            banned,
+            accepted,
+            nodes,
+            ..
+        } = &mut *self.finder;
         banned.clear();
         let prefix = &nodes[path.start..=path.start + at];
         for other in accepted.iter() {
@@ -277,22 +336,42 @@ impl Search<'_> {
         }
     }
 
-    /// Searches a deviation for a path of weight `limit` at most, and stores what it finds as a candidate.
-    fn deviate(&mut self, path: Stored, at: usize, limit: u64) {
-        let Finder { corridor, spur, nodes, weights, candidates, banned, .. } = &mut *self.finder;
+    /// Searches a deviation for a path of weight `limit` at most, and stores it as a candidate. Says whether there is one.
+    fn deviate(&mut self, path: Stored, at: usize, limit: u64) -> bool {
+        let Finder {
+            corridor,
+            spur,
+            nodes,
+            weights,
+            candidates,
+            banned,
+            ..
+        } = &mut *self.finder;
         spur.begin(self.nodes, &nodes[path.start..=path.start + at]);
         let task = task(self.topology, banned, nodes, weights, path, at);
-        let Some(weight) = spur.search(self.topology, corridor, task, limit) else { return };
+        let Some(weight) = spur.search(self.topology, corridor, task, limit) else {
+            return false;
+        };
         let start = nodes.len();
         nodes.extend_from_within(path.start..=path.start + at);
         weights.extend_from_within(path.start..=path.start + at);
         spur.trace(self.topology, corridor, task, self.order, (nodes, weights));
-        let found = Stored { start, len: nodes.len() - start, weight, leaves_at: at };
+        let found = Stored {
+            start,
+            len: nodes.len() - start,
+            weight,
+            leaves_at: at,
+        };
         let rank = candidates.partition_point(|other| {
             let ids = |path: &Stored| nodes[path.start..][..path.len].iter();
-            other.weight.cmp(&weight).then_with(|| compare(ids(other), ids(&found), self.order)).is_lt()
+            other
+                .weight
+                .cmp(&weight)
+                .then_with(|| compare(ids(other), ids(&found), self.order))
+                .is_lt()
         });
         candidates.insert(rank, found);
+        true
     }
 }
 
@@ -305,7 +384,12 @@ fn task<'t>(
     at: usize,
 ) -> Task<'t> {
     let root = nodes[path.start + at].0;
-    Task { root, weight: weights[path.start + at], banned, leaves: at == 0 || topology.relays(root) }
+    Task {
+        root,
+        weight: weights[path.start + at],
+        banned,
+        leaves: at == 0 || topology.relays(root),
+    }
 }
 
 /// Lexicographic, by the callers' ids.
@@ -317,9 +401,13 @@ fn compare<'n>(
     for &node in a {
         match b.next() {
             None => return Ordering::Greater,
-            Some(&other) if node == other => {},
+            Some(&other) if node == other => {}
             Some(&other) => return order(node, other),
         }
     }
-    if b.next().is_some() { Ordering::Less } else { Ordering::Equal }
+    if b.next().is_some() {
+        Ordering::Less
+    } else {
+        Ordering::Equal
+    }
 }

@@ -65,7 +65,12 @@ impl Spur {
         }
         for node in prefix {
             // Weight 0: no arc improves on it.
-            self.labels[node.index()] = Label { weight: 0, stamp: self.stamp, parent: SERVED, flags: TAKEN };
+            self.labels[node.index()] = Label {
+                weight: 0,
+                stamp: self.stamp,
+                parent: SERVED,
+                flags: TAKEN,
+            };
         }
     }
 
@@ -91,7 +96,7 @@ impl Spur {
             match vague {
                 Some((head, weight)) if best <= limit => {
                     corridor.bound_up_to(topology, head, limit - weight);
-                },
+                }
                 _ => return best.min(FAR),
             }
         }
@@ -128,13 +133,13 @@ impl Spur {
             if label.flags & OPEN == 0 {
                 continue;
             }
-            let next = self.heap.min().unwrap_or(FAR).min(best);
-            let bound = corridor.bound_up_to(topology, node, next.saturating_sub(label.weight));
+            let bound = corridor.bound_up_to(topology, node, best - label.weight);
             let key = label.weight.saturating_add(bound);
-            if key > next {
-                if key <= best {
-                    self.heap.push(key, node);
-                }
+            if key > best {
+                continue;
+            }
+            if self.heap.min().is_some_and(|next| key > next) {
+                self.heap.push(key, node);
                 continue;
             }
             self.labels[node as usize].flags &= !OPEN;
@@ -253,7 +258,11 @@ impl Spur {
         corridor: &'s Corridor,
         task: Task<'s>,
     ) -> impl Iterator<Item = (u32, u64)> + 's {
-        let arcs = if task.leaves { topology.forward.of(task.root) } else { &[] };
+        let arcs = if task.leaves {
+            topology.forward.of(task.root)
+        } else {
+            &[]
+        };
         arcs.iter().filter_map(move |arc| {
             let head = arc.node();
             let label = &self.labels[head as usize];
@@ -292,7 +301,12 @@ impl Spur {
             if key > best {
                 continue;
             }
-            *label = Label { weight: total, stamp: self.stamp, parent: tail, flags: OPEN };
+            *label = Label {
+                weight: total,
+                stamp: self.stamp,
+                parent: tail,
+                flags: OPEN,
+            };
             self.heap.push(key, head);
         }
     }

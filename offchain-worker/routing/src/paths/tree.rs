@@ -30,7 +30,12 @@ struct Entry {
     next: u32,
 }
 
-const NOWHERE: Entry = Entry { serve: u64::MAX, send: u64::MAX, transit: u64::MAX, next: u32::MAX };
+const NOWHERE: Entry = Entry {
+    serve: u64::MAX,
+    send: u64::MAX,
+    transit: u64::MAX,
+    next: u32::MAX,
+};
 
 /// The cheapest way to the nearest of several hosts, from every node: a next-hop table. It describes the
 /// graph as it was when [`Tree::fill`] was called.
@@ -63,7 +68,12 @@ impl Tree {
             if self.entries[popped.node as usize].transit < popped.key {
                 continue;
             }
-            for arc in topology.backward.of(popped.node).iter().filter(|arc| arc.weight() != CLOSED) {
+            for arc in topology
+                .backward
+                .of(popped.node)
+                .iter()
+                .filter(|arc| arc.weight() != CLOSED)
+            {
                 let cost = popped.key + arc.weight();
                 let entry = &mut self.entries[arc.node() as usize];
                 if cost < entry.transit {
@@ -95,7 +105,11 @@ impl Tree {
     pub fn own(&self, node: Node) -> Option<TreeHop> {
         let entry = self.entries.get(node.index())?;
         self.cost(node)?;
-        Some(if entry.serve <= entry.send { TreeHop::Serve } else { TreeHop::To(Node(entry.next)) })
+        Some(if entry.serve <= entry.send {
+            TreeHop::Serve
+        } else {
+            TreeHop::To(Node(entry.next))
+        })
     }
 
     /// What this node does with a request that others sent to it. A host may serve it although it would send one of its
@@ -105,7 +119,11 @@ impl Tree {
         if entry.transit == u64::MAX {
             return None;
         }
-        Some(if entry.serve == entry.transit { TreeHop::Serve } else { TreeHop::To(Node(entry.next)) })
+        Some(if entry.serve == entry.transit {
+            TreeHop::Serve
+        } else {
+            TreeHop::To(Node(entry.next))
+        })
     }
 
     /// The path that a request of this node's own takes.

@@ -10,7 +10,10 @@ fn agrees(plain: &Plain, seed: u64, step: usize) -> Result<(), TestCaseError> {
     let mut finder = Finder::new();
     for from in (0..plain.relays.len() as u32).step_by(step) {
         let query = Query::new(graph.node(&from).unwrap(), &hosts, 1).avoiding(&nodes, &edges);
-        let found = finder.routes(&graph, &query).get(0).map(|route| ids(&graph, route));
+        let found = finder
+            .routes(&graph, &query)
+            .get(0)
+            .map(|route| ids(&graph, route));
         prop_assert_eq!(found.as_ref().map(|route| route.0), plain.best(from));
         if let Some((cost, path)) = found {
             prop_assert_eq!(plain.cost_of(&path), Some(cost));

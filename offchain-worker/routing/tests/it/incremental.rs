@@ -36,21 +36,24 @@ impl Content {
             Change::Node(id, relay) => {
                 graph.set_node(id, relay).unwrap();
                 self.nodes.insert(id, relay);
-            },
+            }
             Change::RemoveNode(id) => {
                 assert_eq!(graph.remove_node(&id), self.nodes.remove(&id).is_some());
                 self.edges.retain(|&(from, to), _| from != id && to != id);
-            },
+            }
             Change::Edge(from, to, cost) => {
                 let possible = from != to && self.nodes.contains_key(&from) && self.nodes.contains_key(&to);
                 assert_eq!(graph.set_edge(&from, &to, cost).is_ok(), possible);
                 if possible {
                     self.edges.insert((from, to), cost.clamp(1, MAX_COST));
                 }
-            },
+            }
             Change::RemoveEdge(from, to) => {
-                assert_eq!(graph.remove_edge(&from, &to), self.edges.remove(&(from, to)).is_some());
-            },
+                assert_eq!(
+                    graph.remove_edge(&from, &to),
+                    self.edges.remove(&(from, to)).is_some()
+                );
+            }
             Change::Compact => graph.compact(),
         }
     }
@@ -70,7 +73,9 @@ impl Content {
 fn content(graph: &Graph<u8>) -> (BTreeMap<u8, Option<u64>>, BTreeMap<(u8, u8), u64>) {
     let nodes = graph.nodes().map(|(node, &id)| (id, graph.relay(node))).collect();
     let edges = graph.nodes().flat_map(|(node, &id)| {
-        graph.edges_from(node).map(move |(head, cost)| ((id, *graph.id(head).unwrap()), cost))
+        graph
+            .edges_from(node)
+            .map(move |(head, cost)| ((id, *graph.id(head).unwrap()), cost))
     });
     (nodes, edges.collect())
 }
@@ -78,11 +83,28 @@ fn content(graph: &Graph<u8>) -> (BTreeMap<u8, Option<u64>>, BTreeMap<(u8, u8), 
 type Routes = Vec<(u64, Vec<u8>)>;
 
 fn routes(graph: &Graph<u8>, finder: &mut Finder, from: u8, hosts: &[u8]) -> Routes {
-    let Some(from) = graph.node(&from) else { return Vec::new() };
-    let hosts: Vec<Host> =
-        hosts.iter().filter_map(|id| Some(Host { node: graph.node(id)?, cost: u64::from(*id) })).collect();
+    let Some(from) = graph.node(&from) else {
+        return Vec::new();
+    };
+    let hosts: Vec<Host> = hosts
+        .iter()
+        .filter_map(|id| {
+            Some(Host {
+                node: graph.node(id)?,
+                cost: u64::from(*id),
+            })
+        })
+        .collect();
     let found = finder.routes(graph, &Query::new(from, &hosts, 4));
-    found.iter().map(|route| (route.cost, route.nodes.iter().map(|&node| *graph.id(node).unwrap()).collect())).collect()
+    found
+        .iter()
+        .map(|route| {
+            (
+                route.cost,
+                route.nodes.iter().map(|&node| *graph.id(node).unwrap()).collect(),
+            )
+        })
+        .collect()
 }
 
 proptest! {
@@ -146,7 +168,9 @@ fn a_long_life_does_not_grow_the_graph() {
     for round in 0..200u32 {
         for id in 0..200u32 {
             for step in 1..=8 {
-                graph.set_edge(&id, &((id + step * (1 + round % 7)) % 200), 5).unwrap();
+                graph
+                    .set_edge(&id, &((id + step * (1 + round % 7)) % 200), 5)
+                    .unwrap();
             }
         }
         for id in (round % 3..200).step_by(3) {
@@ -154,5 +178,9 @@ fn a_long_life_does_not_grow_the_graph() {
             graph.set_node(id, Some(1)).unwrap();
         }
     }
-    assert_eq!((graph.len(), graph.capacity()), (200, 200), "numbers are used again");
+    assert_eq!(
+        (graph.len(), graph.capacity()),
+        (200, 200),
+        "numbers are used again"
+    );
 }

@@ -12,7 +12,11 @@ fn find(plain: &Plain, graph: &Graph<u32>, finder: &mut Finder, k: usize) -> Vec
     let hosts = plain.hosts(graph);
     let (nodes, edges) = plain.avoided(graph);
     let query = Query::new(graph.node(&plain.from).unwrap(), &hosts, k).avoiding(&nodes, &edges);
-    finder.routes(graph, &query).iter().map(|route| ids(graph, route)).collect()
+    finder
+        .routes(graph, &query)
+        .iter()
+        .map(|route| ids(graph, route))
+        .collect()
 }
 
 fn is_the_head_of_all(plain: &Plain, seed: u64, k: usize) -> Result<(), TestCaseError> {
@@ -84,16 +88,40 @@ fn nothing_to_find() {
     let b = graph.set_node(2, Some(1)).unwrap();
     let mut finder = Finder::new();
     let hosts = [llmesh_routing::Host { node: b, cost: 1 }];
-    assert!(finder.routes(&graph, &Query::new(a, &hosts, 3)).is_empty(), "no way");
+    assert!(
+        finder.routes(&graph, &Query::new(a, &hosts, 3)).is_empty(),
+        "no way"
+    );
     graph.set_edge(&1, &2, 5).unwrap();
     assert_eq!(finder.routes(&graph, &Query::new(a, &hosts, 3)).len(), 1);
-    assert!(finder.routes(&graph, &Query::new(a, &hosts, 0)).is_empty(), "nothing asked for");
-    assert!(finder.routes(&graph, &Query::new(a, &[], 3)).is_empty(), "no hosts");
-    assert!(finder.routes(&graph, &Query::new(a, &hosts, 3).avoiding(&[a], &[])).is_empty());
-    assert!(finder.routes(&graph, &Query::new(a, &hosts, 3).avoiding(&[b], &[])).is_empty());
-    assert!(finder.routes(&graph, &Query::new(a, &hosts, 3).avoiding(&[], &[(a, b)])).is_empty());
+    assert!(
+        finder.routes(&graph, &Query::new(a, &hosts, 0)).is_empty(),
+        "nothing asked for"
+    );
+    assert!(
+        finder.routes(&graph, &Query::new(a, &[], 3)).is_empty(),
+        "no hosts"
+    );
+    assert!(
+        finder
+            .routes(&graph, &Query::new(a, &hosts, 3).avoiding(&[a], &[]))
+            .is_empty()
+    );
+    assert!(
+        finder
+            .routes(&graph, &Query::new(a, &hosts, 3).avoiding(&[b], &[]))
+            .is_empty()
+    );
+    assert!(
+        finder
+            .routes(&graph, &Query::new(a, &hosts, 3).avoiding(&[], &[(a, b)]))
+            .is_empty()
+    );
     graph.remove_node(&1);
-    assert!(finder.routes(&graph, &Query::new(a, &hosts, 3)).is_empty(), "no source");
+    assert!(
+        finder.routes(&graph, &Query::new(a, &hosts, 3)).is_empty(),
+        "no source"
+    );
 }
 
 #[test]

@@ -4,13 +4,17 @@ use llmesh_routing::{Finder, Query};
 use proptest::{strategy::ValueTree, test_runner::TestRunner};
 
 use crate::{
-    plain::{networks, ids},
+    plain::{ids, networks},
     reference::Reference,
 };
 
 /// Shapes of the networks: most nodes, edges from each, greatest cost, how many.
-const SHAPES: [(u32, usize, u64, usize); 4] =
-    [(8, 3, 4, 800), (14, 3, 1_000, 800), (30, 4, 1_000_000_000, 400), (60, 5, 20, 100)];
+const SHAPES: [(u32, usize, u64, usize); 4] = [
+    (8, 3, 4, 800),
+    (14, 3, 1_000, 800),
+    (30, 4, 1_000_000_000, 400),
+    (60, 5, 20, 100),
+];
 
 #[test]
 fn costs_are_those_of_networkx_and_igraph() {
@@ -19,7 +23,7 @@ fn costs_are_those_of_networkx_and_igraph() {
         Err(why) => {
             println!("skipped: {why}");
             return;
-        },
+        }
     };
     let mut runner = TestRunner::deterministic();
     let mut finder = Finder::new();
@@ -35,8 +39,11 @@ fn costs_are_those_of_networkx_and_igraph() {
             let (nodes, edges) = plain.avoided(&graph);
             let hosts = plain.hosts(&graph);
             let query = Query::new(graph.node(&plain.from).unwrap(), &hosts, 4).avoiding(&nodes, &edges);
-            let found: Vec<u64> =
-                finder.routes(&graph, &query).iter().map(|route| ids(&graph, route).0).collect();
+            let found: Vec<u64> = finder
+                .routes(&graph, &query)
+                .iter()
+                .map(|route| ids(&graph, route).0)
+                .collect();
 
             let mut open: Vec<(u32, u64)> = plain.hosts.clone();
             open.retain(|host| !plain.avoid_nodes.contains(&host.0));

@@ -40,13 +40,27 @@ impl Plain {
     }
 
     pub fn hosts(&self, graph: &Graph<u32>) -> Vec<Host> {
-        self.hosts.iter().filter_map(|&(id, cost)| Some(Host { node: graph.node(&id)?, cost })).collect()
+        self.hosts
+            .iter()
+            .filter_map(|&(id, cost)| {
+                Some(Host {
+                    node: graph.node(&id)?,
+                    cost,
+                })
+            })
+            .collect()
     }
 
     pub fn avoided(&self, graph: &Graph<u32>) -> (Vec<Node>, Vec<(Node, Node)>) {
         let node = |id: &u32| graph.node(id).unwrap();
         let nodes = self.avoid_nodes.iter().map(node).collect();
-        (nodes, self.avoid_edges.iter().map(|(tail, head)| (node(tail), node(head))).collect())
+        (
+            nodes,
+            self.avoid_edges
+                .iter()
+                .map(|(tail, head)| (node(tail), node(head)))
+                .collect(),
+        )
     }
 
     fn edge_open(&self, tail: u32, head: u32) -> bool {
@@ -64,8 +78,14 @@ impl Plain {
         reach[from as usize] = Some(0);
         for _ in 0..self.relays.len() {
             for &(tail, head, cost) in &self.edges {
-                let toll = if tail == from { Some(0) } else { self.relays[tail as usize] };
-                if let (Some(so_far), Some(toll), true) = (reach[tail as usize], toll, self.edge_open(tail, head)) {
+                let toll = if tail == from {
+                    Some(0)
+                } else {
+                    self.relays[tail as usize]
+                };
+                if let (Some(so_far), Some(toll), true) =
+                    (reach[tail as usize], toll, self.edge_open(tail, head))
+                {
                     let total: u64 = so_far + toll + cost;
                     if reach[head as usize].is_none_or(|known| total < known) {
                         reach[head as usize] = Some(total);
@@ -73,8 +93,13 @@ impl Plain {
                 }
             }
         }
-        let hosts = self.hosts.iter().filter(|host| !self.avoid_nodes.contains(&host.0));
-        hosts.filter_map(|&(id, cost)| Some(reach[id as usize]? + cost)).min()
+        let hosts = self
+            .hosts
+            .iter()
+            .filter(|host| !self.avoid_nodes.contains(&host.0));
+        hosts
+            .filter_map(|&(id, cost)| Some(reach[id as usize]? + cost))
+            .min()
     }
 
     /// Every simple path to a host, in order.
@@ -89,10 +114,20 @@ impl Plain {
 
     fn walk(&self, path: &mut Vec<u32>, cost: u64, found: &mut Vec<PlainRoute>) {
         let node = *path.last().unwrap();
-        if let Some(serving) = self.hosts.iter().filter(|host| host.0 == node).map(|host| host.1).min() {
+        if let Some(serving) = self
+            .hosts
+            .iter()
+            .filter(|host| host.0 == node)
+            .map(|host| host.1)
+            .min()
+        {
             found.push((cost + serving, path.clone()));
         }
-        let toll = if path.len() == 1 { Some(0) } else { self.relays[node as usize] };
+        let toll = if path.len() == 1 {
+            Some(0)
+        } else {
+            self.relays[node as usize]
+        };
         let Some(toll) = toll else { return };
         for &(tail, head, edge) in &self.edges {
             if tail == node && !path.contains(&head) && self.edge_open(tail, head) {
@@ -106,9 +141,17 @@ impl Plain {
     /// The cost of a path, when it is one.
     pub fn cost_of(&self, path: &[u32]) -> Option<u64> {
         let (first, last) = (path.first()?, path.last()?);
-        let mut cost = self.hosts.iter().filter(|host| host.0 == *last).map(|host| host.1).min()?;
+        let mut cost = self
+            .hosts
+            .iter()
+            .filter(|host| host.0 == *last)
+            .map(|host| host.1)
+            .min()?;
         for edge in path.windows(2) {
-            let found = self.edges.iter().find(|&&(tail, head, _)| [tail, head] == *edge)?;
+            let found = self
+                .edges
+                .iter()
+                .find(|&&(tail, head, _)| [tail, head] == *edge)?;
             cost += found.2;
             if !self.edge_open(edge[0], edge[1]) {
                 return None;
@@ -123,14 +166,28 @@ impl Plain {
     /// For libraries that know arc weights only: what a node asks is added to the arcs that leave it, nothing enters the
     /// source, and what does not relay has no arcs out.
     pub fn arcs(&self) -> Vec<(u32, u32, u64)> {
-        let toll = |tail: u32| if tail == self.from { Some(0) } else { self.relays[tail as usize] };
-        let edges = self.edges.iter().filter(|edge| edge.1 != self.from && self.edge_open(edge.0, edge.1));
-        edges.filter_map(|&(tail, head, cost)| Some((tail, head, cost + toll(tail)?))).collect()
+        let toll = |tail: u32| {
+            if tail == self.from {
+                Some(0)
+            } else {
+                self.relays[tail as usize]
+            }
+        };
+        let edges = self
+            .edges
+            .iter()
+            .filter(|edge| edge.1 != self.from && self.edge_open(edge.0, edge.1));
+        edges
+            .filter_map(|&(tail, head, cost)| Some((tail, head, cost + toll(tail)?)))
+            .collect()
     }
 }
 
 pub fn ids(graph: &Graph<u32>, route: RouteRef<'_>) -> PlainRoute {
-    (route.cost, route.nodes.iter().map(|&node| *graph.id(node).unwrap()).collect())
+    (
+        route.cost,
+        route.nodes.iter().map(|&node| *graph.id(node).unwrap()).collect(),
+    )
 }
 
 /// Networks of 2 to `size` nodes, about `degree` edges from each, costs up to `cost`: a small one makes many ties.
@@ -148,6 +205,13 @@ pub fn networks(size: u32, degree: usize, cost: u64) -> impl Strategy<Value = Pl
             edges.retain(|edge| edge.0 != edge.1);
             edges.sort_unstable();
             edges.dedup_by_key(|edge| (edge.0, edge.1));
-            Plain { relays, edges, hosts, from, avoid_nodes, avoid_edges }
+            Plain {
+                relays,
+                edges,
+                hosts,
+                from,
+                avoid_nodes,
+                avoid_edges,
+            }
         })
 }

@@ -26,10 +26,22 @@ fn steps() -> impl Strategy<Value = Vec<(u64, Step)>> {
 }
 
 fn config() -> impl Strategy<Value = QueueConfig> {
-    (1usize..30, proptest::array::uniform4(0usize..12), proptest::array::uniform4(0u64..900), 1usize..4, 1u64..100)
+    (
+        1usize..30,
+        proptest::array::uniform4(0usize..12),
+        proptest::array::uniform4(0u64..900),
+        1usize..4,
+        1u64..100,
+    )
         .prop_map(|(limit, class_limits, mut patience_us, servers, service_us)| {
             patience_us.sort_unstable();
-            QueueConfig { limit, class_limits, patience_us, servers, service_us }
+            QueueConfig {
+                limit,
+                class_limits,
+                patience_us,
+                servers,
+                service_us,
+            }
         })
 }
 

@@ -57,7 +57,9 @@ impl Mesh {
     /// `size` nodes with ids from 0; one in five does not relay.
     pub fn new(shape: Shape, size: u32, seed: u64) -> Self {
         let mut chance = Chance(seed);
-        let places: Vec<(u64, u64)> = (0..size).map(|_| (chance.below(SIDE), chance.below(SIDE))).collect();
+        let places: Vec<(u64, u64)> = (0..size)
+            .map(|_| (chance.below(SIDE), chance.below(SIDE)))
+            .collect();
         let near = Near::new(&places);
         let mut links = HashMap::new();
         for a in 0..size {
@@ -92,9 +94,14 @@ impl Mesh {
             }
         }
         let peers: Vec<Peer> = (0..size).map(|_| peer(&mut chance)).collect();
-        let relays: Vec<Option<u64>> =
-            peers.iter().map(|peer| weights.relay_cost(peer).filter(|_| chance.below(5) > 0)).collect();
-        let serving = peers.iter().map(|peer| weights.host_cost(peer, 2_000).expect("it has capacity")).collect();
+        let relays: Vec<Option<u64>> = peers
+            .iter()
+            .map(|peer| weights.relay_cost(peer).filter(|_| chance.below(5) > 0))
+            .collect();
+        let serving = peers
+            .iter()
+            .map(|peer| weights.host_cost(peer, 2_000).expect("it has capacity"))
+            .collect();
 
         let mut graph = Graph::with_capacity(size as usize, edges.len());
         for id in 0..size {
@@ -104,7 +111,12 @@ impl Mesh {
             graph.set_edge(&from, &to, cost).expect("both ends are there");
         }
         graph.compact();
-        Self { graph, relays, edges, serving }
+        Self {
+            graph,
+            relays,
+            edges,
+            serving,
+        }
     }
 
     /// A node by chance, one that relays.
@@ -134,7 +146,13 @@ impl Mesh {
     }
 
     pub fn as_hosts(&self, hosts: &[(u32, u64)]) -> Vec<Host> {
-        hosts.iter().map(|&(id, cost)| Host { node: self.node(id), cost }).collect()
+        hosts
+            .iter()
+            .map(|&(id, cost)| Host {
+                node: self.node(id),
+                cost,
+            })
+            .collect()
     }
 }
 
@@ -161,7 +179,10 @@ struct Near {
 impl Near {
     fn new(places: &[(u64, u64)]) -> Self {
         let across = (places.len() as u64 / 4).isqrt().max(1);
-        let mut near = Self { cells: vec![Vec::new(); (across * across) as usize], across };
+        let mut near = Self {
+            cells: vec![Vec::new(); (across * across) as usize],
+            across,
+        };
         for (place, id) in places.iter().zip(0..) {
             let (x, y) = near.cell(*place);
             near.cells[(y * across + x) as usize].push(id);

@@ -35,7 +35,8 @@ impl Reference {
     }
 
     fn try_start() -> Result<Self, String> {
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/python/routing_reference.py");
+        let script =
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/python/routing_reference.py");
         let cache = match (env::var_os("LLMESH_CACHE"), env::var_os("HOME")) {
             (Some(cache), _) => PathBuf::from(cache),
             (None, Some(home)) => PathBuf::from(home).join(".cache/llmesh"),
@@ -65,7 +66,10 @@ impl Reference {
 
     /// Names and versions of the libraries.
     pub fn versions(&mut self) -> String {
-        self.must(&json!({ "op": "hello" }))["versions"].as_str().unwrap_or_default().to_string()
+        self.must(&json!({ "op": "hello" }))["versions"]
+            .as_str()
+            .unwrap_or_default()
+            .to_string()
     }
 
     /// Hands over a graph: nodes 0 .. `nodes`, arcs as (tail, head, weight).
@@ -75,13 +79,22 @@ impl Reference {
 
     /// The weights of the `k` cheapest paths from `from` to any host (node, weight of serving).
     pub fn routes(&mut self, engine: &str, from: u32, hosts: &[(u32, u64)], k: usize) -> Answer {
-        let answer = self.must(&json!({ "op": "routes", "engine": engine, "from": from, "hosts": hosts, "k": k }));
-        let costs = answer["costs"].as_array().expect("a list").iter().map(|cost| cost.as_u64().expect("whole"));
-        Answer { costs: costs.collect(), took_ns: answer["took_ns"].as_u64().expect("a time") }
+        let answer =
+            self.must(&json!({ "op": "routes", "engine": engine, "from": from, "hosts": hosts, "k": k }));
+        let costs = answer["costs"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|cost| cost.as_u64().expect("whole"));
+        Answer {
+            costs: costs.collect(),
+            took_ns: answer["took_ns"].as_u64().expect("a time"),
+        }
     }
 
     fn must(&mut self, question: &Value) -> Value {
-        self.ask(question).expect("the reference answers; its error is above")
+        self.ask(question)
+            .expect("the reference answers; its error is above")
     }
 
     fn ask(&mut self, question: &Value) -> Option<Value> {
