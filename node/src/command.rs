@@ -2,10 +2,9 @@
 
 use crate::{
     cli::{Cli, Subcommand},
-    service::{self, Parts},
+    service::{self, Block, Parts},
     worker,
 };
-use llmesh_runtime::Block;
 use sc_cli::{Result, SubstrateCli};
 use sc_network::{Litep2pNetworkBackend, NetworkWorker, config::NetworkBackendType};
 use sc_service::ChainSpec;

@@ -1,8 +1,8 @@
 //! The node's JSON-RPC methods besides those that every Substrate node has.
 
-use crate::service::{FullBackend, FullClient, FullPool, FullSelectChain};
+use crate::service::{Block, FullBackend, FullClient, FullPool, FullSelectChain};
 use jsonrpsee::RpcModule;
-use llmesh_runtime::{Block, Hash};
+use llmesh_runtime::Hash;
 use pallet_transaction_payment_rpc::{TransactionPayment, TransactionPaymentApiServer};
 use sc_consensus_babe::BabeWorkerHandle;
 use sc_consensus_babe_rpc::{Babe, BabeApiServer};

@@ -2,7 +2,7 @@
 
 use crate::rpc;
 use futures::FutureExt;
-use llmesh_runtime::{Block, BlockNumber, Hash, RuntimeApi};
+use llmesh_runtime::{BlockNumber, Hash, Header, RuntimeApi};
 use sc_client_api::{Backend, BlockBackend};
 use sc_consensus_babe::{BabeBlockImport, BabeLink, SlotProportion};
 use sc_consensus_grandpa::{
@@ -20,7 +20,12 @@ use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool::TransactionPoolHandle;
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
 use sp_consensus_babe::inherents::{BabeCreateInherentDataProviders, InherentDataProvider};
+use sp_runtime::{OpaqueExtrinsic, generic};
 use std::{path::PathBuf, sync::Arc, time::Duration};
+
+/// A block as the node sees it: what a transaction says is the runtime's business, here it is bytes. JSON-RPC shows it
+/// as clients expect it, in hexadecimal.
+pub type Block = generic::Block<Header, OpaqueExtrinsic>;
 
 /// What the runtime can call in the node.
 #[cfg(not(feature = "runtime-benchmarks"))]

@@ -129,7 +129,7 @@ pub fn elements(tensor: &Tensor) -> Vec<Json> {
         ElementType::I64 => each!(i64, 8, |n| n),
         ElementType::F16 => each!(u16, 2, half_to_f64),
         ElementType::BF16 => each!(u16, 2, |n| f64::from(f32::from_bits(u32::from(n) << 16))),
-        ElementType::F32 => each!(f32, 4, |n| f64::from(n)),
+        ElementType::F32 => each!(f32, 4, f64::from),
         ElementType::F64 => each!(f64, 8, |n: f64| n),
     }
 }

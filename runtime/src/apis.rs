@@ -1,10 +1,10 @@
 //! What the node and clients can ask the runtime.
 
 use crate::{
-    AccountId, Babe, Balance, Block, BlockNumber, Executive, Grandpa, Hash, Header, Historical, Jobs, MeshStaking, ModelRegistry, Reputation,
-    InherentDataExt, Nonce, Runtime, RuntimeCall, RuntimeGenesisConfig, SessionKeys, System,
-    TransactionPayment, UncheckedExtrinsic, VERSION, constants::time::PRIMARY_PROBABILITY, genesis_presets,
-    timing::EpochSlots,
+    AccountId, Babe, Balance, Block, BlockNumber, Executive, Grandpa, Hash, Header, Historical,
+    InherentDataExt, Jobs, MeshStaking, ModelRegistry, Nonce, Reputation, Runtime, RuntimeCall,
+    RuntimeGenesisConfig, SessionKeys, System, TransactionPayment, UncheckedExtrinsic, VERSION,
+    constants::time::PRIMARY_PROBABILITY, genesis_presets, timing::EpochSlots,
 };
 use alloc::vec::Vec;
 use codec::Encode;

@@ -1,8 +1,8 @@
 //! The chains that exist by name: `development`, `local_testnet` and `staging`.
 
 use crate::{
-    AccountId, BabeConfig, Balance, BalancesConfig, MeshStakingConfig, RuntimeGenesisConfig, SessionConfig, SessionKeys,
-    SudoConfig, TimingConfig,
+    AccountId, BabeConfig, Balance, BalancesConfig, MeshStakingConfig, RuntimeGenesisConfig, SessionConfig,
+    SessionKeys, SudoConfig, TimingConfig,
     apis::BABE_GENESIS_EPOCH,
     configs::system::TreasuryAccount,
     constants::{

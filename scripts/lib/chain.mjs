@@ -1,13 +1,12 @@
 // The chain by stock polkadot.js: no custom types, no custom signed extensions.
 
 import { ApiPromise, Keyring, WsProvider } from '@polkadot/api';
-import { BN } from '@polkadot/util';
 
 /** One MESH in planck. */
-export const MESH = new BN(10).pow(new BN(12));
+export const MESH = 10n ** 12n;
 
 /** `amount` MESH in planck. */
-export const mesh = (amount) => MESH.muln(amount);
+export const mesh = (amount) => BigInt(amount) * MESH;
 
 /** An amount in planck for people. */
 export function inMesh(planck) {

@@ -142,7 +142,7 @@ it('a queued job is cancelled, and every planck comes back but the transaction f
   const during = await funds(api, client.address);
   const record = (await api.query.jobs.jobs(id)).unwrap();
   assert.equal(record.state.type, 'Queued');
-  assert.equal(during.held - before.held, mesh(10).toBigInt() + record.deposit.toBigInt());
+  assert.equal(during.held - before.held, mesh(10) + record.deposit.toBigInt());
 
   await refused(send(api, tx().jobs.cancel(id), stranger), 'jobs.NotOwner');
   await refused(send(api, tx().jobs.remove(id), client), 'jobs.JobNotFinished');
@@ -150,7 +150,7 @@ it('a queued job is cancelled, and every planck comes back but the transaction f
   const finished = cancelled.find('jobs', 'Finished');
   assert.equal(finished.job.toNumber(), id);
   assert.equal(finished.outcome.type, 'Cancelled');
-  assert.equal(finished.account.refunded.toBigInt(), mesh(10).toBigInt());
+  assert.equal(finished.account.refunded.toBigInt(), mesh(10));
   assert.equal(finished.account.fee.toBigInt(), 0n);
 
   const after = await funds(api, client.address);
@@ -198,7 +198,7 @@ it('a job runs through draw, result and settlement, and only the drawn host can 
   assert.equal(account.hostPaid.toBigInt(), (fee * 7n) / 10n);
   assert.equal(account.poolPaid.toBigInt(), (fee * 2n) / 10n);
   assert.equal(account.treasuryPaid.toBigInt(), fee / 10n);
-  assert.equal(account.refunded.toBigInt(), mesh(10).toBigInt() - fee);
+  assert.equal(account.refunded.toBigInt(), mesh(10) - fee);
   const { pool, treasury } = takers(api);
   const { before, after } = await around(api, delivered.block);
   const moved = async (who) => (await funds(after, who)).total - (await funds(before, who)).total;
@@ -245,7 +245,7 @@ it('a declined job goes to another host, and one that two hosts can not compute 
   await send(api, tx().jobs.decline(id, 'ModelError'), two, { finalized: true });
   const end = await jobEnd(api, id, { finalized: true });
   assert.equal(outcomeName(end.state.asFinished), 'Failed(ModelError)');
-  assert.equal(end.account.refunded.toBigInt(), mesh(10).toBigInt());
+  assert.equal(end.account.refunded.toBigInt(), mesh(10));
 });
 
 it('two hosts compute a redundant job, and both are paid', async () => {

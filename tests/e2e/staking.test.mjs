@@ -31,7 +31,7 @@ const stake = async (account) => (await network.api.call.stakingApi.operator(acc
 it('bonds of zero, below the minimum and above the balance are refused', async () => {
   const { api } = network;
   const { minBond } = api.consts.meshStaking;
-  assert.equal(minBond.toBigInt(), mesh(1000).toBigInt());
+  assert.equal(minBond.toBigInt(), mesh(1000));
   const { free } = (await api.query.system.account(poor.address)).data;
   const bond = (value) => send(api, api.tx.meshStaking.bond(value), poor);
   await refused(bond(0), 'meshStaking.ZeroAmount');
@@ -47,14 +47,14 @@ it('bond and bond more: events, storage, runtime API and holds agree', async () 
   const bonded = await send(api, api.tx.meshStaking.bond(mesh(2000)), operator);
   const event = bonded.find('meshStaking', 'Bonded');
   assert.equal(event.operator.toString(), operator.address);
-  assert.equal(event.amount.toBigInt(), mesh(2000).toBigInt());
+  assert.equal(event.amount.toBigInt(), mesh(2000));
   await refused(send(api, api.tx.meshStaking.bond(mesh(2000)), operator), 'meshStaking.AlreadyBonded');
   await send(api, api.tx.meshStaking.bondExtra(mesh(500)), operator);
 
   const stored = (await api.query.meshStaking.operators(operator.address)).unwrap();
   const shown = await stake(operator);
-  for (const account of [stored, shown]) assert.equal(account.own.toBigInt(), mesh(2500).toBigInt());
-  assert.equal(await held(operator, 'MeshStaking', 'Bond'), mesh(2500).toBigInt());
+  for (const account of [stored, shown]) assert.equal(account.own.toBigInt(), mesh(2500));
+  assert.equal(await held(operator, 'MeshStaking', 'Bond'), mesh(2500));
 });
 
 it('delegate, and what a delegation can not be', async () => {
@@ -69,8 +69,8 @@ it('delegate, and what a delegation can not be', async () => {
 
   const done = await send(api, delegate(operator.address, mesh(300)), delegator);
   assert.equal(done.find('meshStaking', 'Delegated').delegator.toString(), delegator.address);
-  assert.equal((await stake(operator)).delegated.toBigInt(), mesh(300).toBigInt());
-  assert.equal(await held(delegator, 'MeshStaking', 'Delegation'), mesh(300).toBigInt());
+  assert.equal((await stake(operator)).delegated.toBigInt(), mesh(300));
+  assert.equal(await held(delegator, 'MeshStaking', 'Delegation'), mesh(300));
 });
 
 it('unbond, rebond a part, wait, withdraw the rest; too early is an error', async () => {
@@ -84,17 +84,17 @@ it('unbond, rebond a part, wait, withdraw the rest; too early is an error', asyn
   await refused(send(api, withdraw(operator.address), delegator), 'meshStaking.NothingToWithdraw');
   await refused(send(api, rebond(operator.address, mesh(301)), delegator), 'meshStaking.InsufficientUnbonding');
   await send(api, rebond(operator.address, mesh(200)), delegator);
-  assert.equal((await stake(operator)).delegated.toBigInt(), mesh(200).toBigInt());
-  assert.equal((await stake(operator)).unbonding.toBigInt(), mesh(100).toBigInt());
+  assert.equal((await stake(operator)).delegated.toBigInt(), mesh(200));
+  assert.equal((await stake(operator)).unbonding.toBigInt(), mesh(100));
 
   await untilBlock(api, unlockAt - 1);
   const before = await funds(api, delegator.address);
   const withdrawn = await send(api, withdraw(operator.address), delegator, { finalized: true });
   const after = await funds(api, delegator.address);
-  assert.equal(withdrawn.find('meshStaking', 'Withdrawn').amount.toBigInt(), mesh(100).toBigInt());
+  assert.equal(withdrawn.find('meshStaking', 'Withdrawn').amount.toBigInt(), mesh(100));
   const fee = feesPaid(withdrawn.events, delegator.address);
-  assert.equal(after.free, before.free + mesh(100).toBigInt() - fee);
-  assert.equal(after.held, before.held - mesh(100).toBigInt());
+  assert.equal(after.free, before.free + mesh(100) - fee);
+  assert.equal(after.held, before.held - mesh(100));
   await refused(send(api, withdraw(operator.address), delegator), 'meshStaking.NothingToWithdraw');
   assert.ok(withdrawn.block >= unlockAt, 'not before its time');
 });
@@ -119,7 +119,7 @@ it('register a worker, chill, unbond everything', async () => {
   assert.equal((await stake(operator)).host.isTrue, false);
   await send(api, unbond(operator.address, mesh(2500)), operator);
   assert.equal((await stake(operator)).own.toBigInt(), 0n);
-  assert.equal(await held(operator, 'MeshStaking', 'Bond'), mesh(2500).toBigInt(), 'what is unbonding is still held');
+  assert.equal(await held(operator, 'MeshStaking', 'Bond'), mesh(2500), 'what is unbonding is still held');
 });
 
 it('set session keys, validate, and author blocks', async () => {

@@ -6,12 +6,13 @@
 
 Questions (`op`):
   hello    -> {"versions": "networkx 3.6.1, igraph 1.0.0"}
-  graph    {"nodes": n, "arcs": [[tail, head, weight], ...]} -> {}; the graph that the following questions are about
+  graph    {"nodes": n, "arcs": [[tail, head, weight], ...]} -> {}; what the following questions are about
   routes   {"engine": "networkx" or "igraph", "from": node, "hosts": [[node, weight], ...], "k": k}
            -> {"costs": [...], "took_ns": t}
 
-Routes are the k cheapest simple paths from a node to any host, the host's weight added. Hosts become arcs to one more
-node before the clock starts. Weights are whole numbers below 2^53, so that igraph's floating point is exact.
+Routes are the k cheapest simple paths from a node to any host, the host's weight added. Hosts become arcs to
+one more node before the clock starts. Weights are whole numbers and add up to less than 2^53: igraph's
+floating point is exact then.
 """
 
 import itertools
@@ -57,7 +58,9 @@ class Networkx:
         except self.library.NetworkXNoPath:
             found = []
         took = time.perf_counter_ns() - start
-        costs = [sum(graph[tail][head]["weight"] for tail, head in itertools.pairwise(path)) for path in found]
+        costs = [
+            sum(graph[tail][head]["weight"] for tail, head in itertools.pairwise(path)) for path in found
+        ]
         graph.remove_edges_from([(tail, head) for tail, head, _ in ends])
         return costs, took
 

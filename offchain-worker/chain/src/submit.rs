@@ -245,7 +245,13 @@ impl Submitter {
             let Some(hash) = self.node.rpc.block_hash(Some(number)).await? else {
                 break;
             };
-            if self.block(hash).await?.extrinsics.contains(&ticket.hex) {
+            if self
+                .block(hash)
+                .await?
+                .extrinsics
+                .iter()
+                .any(|e| e.is(&ticket.hex))
+            {
                 return Ok(Found::InBlock(hash));
             }
         }
@@ -284,7 +290,7 @@ impl Submitter {
         let index = block
             .extrinsics
             .iter()
-            .position(|e| *e == ticket.hex)
+            .position(|e| e.is(&ticket.hex))
             .and_then(|i| u32::try_from(i).ok())
             .ok_or_else(|| missing("the transaction is not in it"))?;
         // The block was executed by the runtime that was in force at its parent.
@@ -325,7 +331,26 @@ struct SignedBlock {
 #[derive(serde::Deserialize)]
 struct Block {
     header: Header,
-    extrinsics: Vec<String>,
+    extrinsics: Vec<Extrinsic>,
+}
+
+/// An encoded extrinsic; some nodes write hex, some write a list of bytes.
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum Extrinsic {
+    Hex(String),
+    Bytes(Vec<u8>),
+}
+
+impl Extrinsic {
+    fn is(&self, hex: &str) -> bool {
+        match self {
+            Self::Hex(own) => own == hex,
+            Self::Bytes(bytes) => hex
+                .strip_prefix("0x")
+                .is_some_and(|h| hex::decode(h).is_ok_and(|b| b == *bytes)),
+        }
+    }
 }
 
 fn missing(reason: &str) -> ChainError {
@@ -356,7 +381,7 @@ fn rejection(call: &Call, error: ChainError) -> ChainError {
             RejectionKind::CannotPay
         }
         1010 if text.contains("outdated") => RejectionKind::NonceConflict,
-        1010 | 1011 | 1012 => RejectionKind::Invalid,
+        1010..=1012 => RejectionKind::Invalid,
         1013 | 1014 => RejectionKind::NonceConflict,
         1016 => RejectionKind::PoolFull,
         1002..=1021 => RejectionKind::Dropped,

@@ -128,7 +128,8 @@ fn check_side(side: &str, own: &[Outlet], published: &[TensorSpec], all: bool) -
                 .zip(spec.shape.iter())
                 .all(|(own, dim)| *own < 0 || *own == i64::from(dim.max()));
         // Some exporters leave the rank of outputs open; the real shape is checked after each run anyway.
-        if !fits && !(shape.is_empty() && !all) {
+        let open_rank = !all && shape.is_empty();
+        if !fits && !open_rank {
             return Err(refuse("has another shape in the model"));
         }
     }

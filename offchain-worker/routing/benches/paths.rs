@@ -2,11 +2,12 @@
 //!
 //! `cargo bench -p llmesh-routing -- [--queries N] [--reference-queries N] [--alone]`
 //!
-//! Every number is of single queries; nothing is kept from one query to the next. Against the libraries every query is
-//! put to all three in turn (ours, igraph, networkx), costs are compared, and a ratio is one of medians. The libraries'
-//! times are taken inside their process around the one call that finds the paths. While they work, they and whatever else
-//! runs take the caches; so ours is timed twice: cold, and after ten other queries, as in a node that is in use. The
-//! libraries take long enough for that to make no difference to them.
+//! Every number is of single queries; nothing is kept from one query to the next. Against the libraries every
+//! query is put to all three in turn (ours, igraph, networkx), costs are compared, and a ratio is one of
+//! medians. The libraries' times are taken inside their process around the one call that finds the paths.
+//! While they work, they and whatever else runs take the caches; so ours is timed twice: cold, and after ten
+//! other queries, as in a node that is in use. The libraries take long enough for that to make no difference
+//! to them.
 
 #[path = "../tests/support/reference.rs"]
 mod reference;
@@ -123,7 +124,8 @@ fn alone(mesh: &mut Mesh, queries: usize) {
     reroute(mesh, &mut finder, queries);
 }
 
-/// A relay in the middle of the path in use fails: out of the plan, out of the graph, and the plan filled up again.
+/// A relay in the middle of the path in use fails: out of the plan, out of the graph, and the plan filled up
+/// again.
 fn reroute(mesh: &mut Mesh, finder: &mut Finder, queries: usize) {
     let (mut made, mut next, mut removed, mut repaired) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut without_next = 0;

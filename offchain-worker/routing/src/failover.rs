@@ -1,9 +1,10 @@
 //! What is tried after what, when a hop fails in the middle of a request.
 //!
-//! A [`Plan`] is made before the request leaves: the K cheapest paths, and for every relay or host that all of them share
-//! a further one around it, so that whichever single node fails, the next path is at hand when there is one. A failure
-//! then costs no search: paths through what failed are struck, and the next one is the cheapest left. Among paths of about
-//! equal cost it is the one that has least in common with those that failed, since it often stays unknown which hop it was.
+//! A [`Plan`] is made before the request leaves: the K cheapest paths, and further ones around the relays and
+//! hosts that all of them share, so that whichever single node fails, the next path is at hand when there is
+//! one. A failure then costs no search: paths through what failed are struck, and the next one is the
+//! cheapest left. Among paths of about equal cost it is the one that has least in common with those that
+//! failed, since it often stays unknown which hop it was.
 
 use std::hash::Hash;
 
@@ -23,11 +24,12 @@ pub enum Failure {
     Route,
 }
 
-/// The order in which to try `routes`, as indices: cheapest first, and among those that cost at most `slack_permille`
-/// thousandths more than the cheapest left, the one that shares the fewest nodes and edges with those before it.
+/// The order in which to try `routes`, as indices: cheapest first, and among those that cost at most
+/// `slack_permille` thousandths more than the cheapest left, the one that shares the fewest nodes and edges
+/// with those before it.
 ///
-/// The source is not counted, the host is. At equal overlap the order given decides, which is that of cost and ids when
-/// it comes from a [`Finder`].
+/// The source is not counted, the host is. At equal overlap the order given decides, which is that of cost
+/// and ids when it comes from a [`Finder`].
 pub fn order(routes: &[Route], slack_permille: u32) -> Vec<usize> {
     let mut tried: Vec<&Route> = Vec::new();
     let mut left: Vec<usize> = (0..routes.len()).collect();
@@ -101,8 +103,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans a request: the `query`'s paths, and a way around every node that they all share, where there is one. Costs
-    /// within `slack_permille` thousandths count as equal.
+    /// Plans a request: the `query`'s paths, and a way around every node that they all share, where there is
+    /// one. Costs within `slack_permille` thousandths count as equal.
     pub fn new<I: Clone + Eq + Hash + Ord>(
         graph: &Graph<I>,
         finder: &mut Finder,
@@ -134,9 +136,9 @@ impl Plan {
         &self.routes
     }
 
-    /// Strikes what failed and returns the path to use next; no search, no look at the graph. [`Failure::Route`] is
-    /// about the current path. A path that was struck does not come back, and neither does one through a failed node
-    /// or edge.
+    /// Strikes what failed and returns the path to use next; no search, no look at the graph.
+    /// [`Failure::Route`] is about the current path. A path that was struck does not come back, and neither
+    /// does one through a failed node or edge.
     pub fn fail(&mut self, failure: Failure) -> Option<&Route> {
         match failure {
             Failure::Node(node) => self.failed_nodes.push(node),
@@ -158,8 +160,9 @@ impl Plan {
         self.current()
     }
 
-    /// Searches again, around everything that failed: the K cheapest paths that are left in the graph as it is now, and
-    /// ways around what they share. Paths already tried and failed as a whole are left out. Returns the path to use next.
+    /// Searches again, around everything that failed: the K cheapest paths that are left in the graph as it
+    /// is now, and ways around what they share. Paths already tried and failed as a whole are left out.
+    /// Returns the path to use next.
     ///
     /// Worth it after [`Self::fail`] returned `None`, or in the background after any failure.
     pub fn repair<I: Clone + Eq + Hash + Ord>(
@@ -169,16 +172,14 @@ impl Plan {
     ) -> Option<&Route> {
         self.version = graph.version();
         self.routes.clear();
-        // Every path that was tried can take a rank.
-        let k = if self.k == 0 { 0 } else { self.k + self.tried.len() };
-        self.search(graph, finder, k, None);
-        self.routes.truncate(self.k);
+        self.search(graph, finder, self.k, &[]);
         self.back_up(graph, finder);
         self.bring_next();
         self.current()
     }
 
-    /// Whether all paths still exist in `graph` at the costs they had. A cheaper one may have come up elsewhere.
+    /// Whether all paths still exist in `graph` at the costs they had. A cheaper one may have come up
+    /// elsewhere.
     pub fn is_current<I: Clone + Eq + Hash + Ord>(&self, graph: &Graph<I>) -> bool {
         self.routes
             .iter()
@@ -186,40 +187,49 @@ impl Plan {
             .all(|&node| graph.changed_at(node) <= self.version)
     }
 
-    /// For every node that all paths share, adds the cheapest path around it.
+    /// Adds paths until no node is on all of them, as far as there are such: one around all shared nodes at
+    /// once, else one around all but the last of them (the host, when all paths end at the same), else one
+    /// around each.
     fn back_up<I: Clone + Eq + Hash + Ord>(&mut self, graph: &Graph<I>, finder: &mut Finder) {
         let Some(first) = self.routes.first() else { return };
-        let shared: Vec<Node> = first.nodes[1..].to_vec();
+        let mut shared = first.nodes[1..].to_vec();
+        for spared in [0, 1] {
+            shared.retain(|&node| self.is_shared(node));
+            if shared.len() > spared {
+                self.search(graph, finder, 1, &shared[..shared.len() - spared]);
+            }
+        }
         for node in shared {
-            if self.routes.iter().all(|route| route.nodes.contains(&node)) {
-                let k = 1 + self.tried.len();
-                self.search(graph, finder, k, Some(node));
+            if self.is_shared(node) {
+                self.search(graph, finder, 1, &[node]);
             }
         }
     }
 
-    /// Adds the paths that a search finds around what failed, and around `apart` (then at most one), without those tried.
+    fn is_shared(&self, node: Node) -> bool {
+        self.routes.iter().all(|route| route.nodes.contains(&node))
+    }
+
+    /// Adds the `k` cheapest paths around what failed and around `apart`, without those tried.
     fn search<I: Clone + Eq + Hash + Ord>(
         &mut self,
         graph: &Graph<I>,
         finder: &mut Finder,
         k: usize,
-        apart: Option<Node>,
+        apart: &[Node],
     ) {
-        self.failed_nodes.extend(apart);
-        let query = Query::new(self.from, &self.hosts, k).avoiding(&self.failed_nodes, &self.failed_edges);
+        // Every path that was tried can take a rank.
+        let ranks = if k == 0 { 0 } else { k + self.tried.len() };
+        let failed = self.failed_nodes.len();
+        self.failed_nodes.extend_from_slice(apart);
+        let query =
+            Query::new(self.from, &self.hosts, ranks).avoiding(&self.failed_nodes, &self.failed_edges);
         let found = finder.routes(graph, &query);
         let fresh = found
             .iter()
             .filter(|route| !self.tried.iter().any(|tried| tried.nodes == route.nodes));
-        self.routes.extend(
-            fresh
-                .take(apart.map_or(usize::MAX, |_| 1))
-                .map(|route| route.to_route()),
-        );
-        if apart.is_some() {
-            self.failed_nodes.pop();
-        }
+        self.routes.extend(fresh.take(k).map(|route| route.to_route()));
+        self.failed_nodes.truncate(failed);
     }
 
     /// Moves the path to use next to the front.

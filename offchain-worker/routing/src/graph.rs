@@ -1,22 +1,22 @@
-//! The mesh as routing sees it: nodes under an id of the caller's choice, directed edges with a cost, and what a node
-//! asks for passing a request on.
+//! The mesh as routing sees it: nodes under an id of the caller's choice, directed edges with a cost, and
+//! what a node asks for passing a request on.
 //!
-//! Inside, nodes are dense numbers ([`Node`]) and arcs lie packed in one arena, as in a compressed sparse row matrix.
-//! A change touches only the node or edge that changed and its neighbours; nothing is rebuilt.
+//! Inside, nodes are dense numbers ([`Node`]) and arcs lie packed in one arena, as in a compressed sparse row
+//! matrix. A change touches only the node or edge that changed and its neighbours; nothing is rebuilt.
 
 use std::{collections::HashMap, error::Error, fmt, hash::Hash};
 
 use crate::adjacency::{Arc, Arcs, CLOSED, MAX_NODES};
 
-/// The greatest cost of one edge, of passing on, or of serving, in micro-units (about 549 s of expected delay).
-/// Greater values count as this one: as bad as can be said, and no sum of a path can overflow.
+/// The greatest cost of one edge, of passing on, or of serving, in micro-units (about 549 s of expected
+/// delay). Greater values count as this one: as bad as can be said, and no sum of a path can overflow.
 pub const MAX_COST: u64 = (1 << 39) - 1;
 
 /// The number of nodes a graph can hold.
 pub const NODE_LIMIT: usize = MAX_NODES;
 
-/// A node of one [`Graph`]: a dense number. It stays the node's as long as the node is in the graph; after its removal
-/// the number may be given to another node, which [`Graph::changed_at`] shows.
+/// A node of one [`Graph`]: a dense number. It stays the node's as long as the node is in the graph; after
+/// its removal the number may be given to another node, which [`Graph::changed_at`] shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Node(pub(crate) u32);
 
@@ -52,9 +52,10 @@ impl Error for GraphError {}
 
 /// The part of the graph that searches read: dense numbers only.
 ///
-/// A stored weight is the edge's cost plus what its tail asks for passing on. So searches have arc weights alone, and
-/// take the share of the very first node off again at the end. Arcs of a tail that does not relay carry the bare cost on
-/// the forward side, where a search can see who the tail is, and [`CLOSED`] on the backward side.
+/// A stored weight is the edge's cost plus what its tail asks for passing on. So searches have arc weights
+/// alone, and take the share of the very first node off again at the end. Arcs of a tail that does not relay
+/// carry the bare cost on the forward side, where a search can see who the tail is, and [`CLOSED`] on the
+/// backward side.
 #[derive(Debug, Default)]
 pub(crate) struct Topology {
     pub forward: Arcs,
@@ -87,11 +88,11 @@ impl Topology {
     }
 }
 
-/// A directed graph with costs on its edges and nodes. `I` is the id that the rest of the program uses, such as a peer
-/// id or an account; its order decides between paths of equal cost.
+/// A directed graph with costs on its edges and nodes. `I` is the id that the rest of the program uses, such
+/// as a peer id or an account; its order decides between paths of equal cost.
 ///
-/// All costs are whole micro-units (see [`crate::metric`]). Whatever order changes arrive in, equal content gives equal
-/// paths.
+/// All costs are whole micro-units (see [`crate::metric`]). Whatever order changes arrive in, equal content
+/// gives equal paths.
 #[derive(Debug)]
 pub struct Graph<I> {
     pub(crate) topology: Topology,
@@ -135,8 +136,8 @@ impl<I: Clone + Eq + Hash + Ord> Graph<I> {
         graph
     }
 
-    /// Adds a node or changes what it asks for passing on, in micro-units: O(degree). `None`: it does not relay, and is
-    /// only ever the first or the last node of a path.
+    /// Adds a node or changes what it asks for passing on, in micro-units: O(degree). `None`: it does not
+    /// relay, and is only ever the first or the last node of a path.
     ///
     /// # Errors
     /// [`GraphError::Full`] when it is new and there is no room.
@@ -198,8 +199,8 @@ impl<I: Clone + Eq + Hash + Ord> Graph<I> {
         true
     }
 
-    /// Adds the edge `from -> to` or changes its cost: O(degree). Costs are held to 1 ..= [`MAX_COST`] micro-units:
-    /// nothing is free, so that a detour never is.
+    /// Adds the edge `from -> to` or changes its cost: O(degree). Costs are held to 1 ..= [`MAX_COST`]
+    /// micro-units: nothing is free, so that a detour never is.
     ///
     /// # Errors
     /// [`GraphError::UnknownNode`] or [`GraphError::Loop`].
@@ -252,8 +253,8 @@ impl<I: Clone + Eq + Hash + Ord> Graph<I> {
         true
     }
 
-    /// Lays all arcs out anew, in order and without gaps: O(nodes + edges). Worth it once, after the first filling;
-    /// later changes keep the waste bounded by themselves. Paths do not depend on it.
+    /// Lays all arcs out anew, in order and without gaps: O(nodes + edges). Worth it once, after the first
+    /// filling; later changes keep the waste bounded by themselves. Paths do not depend on it.
     pub fn compact(&mut self) {
         self.topology.forward.compact();
         self.topology.backward.compact();
@@ -277,7 +278,8 @@ impl<I: Clone + Eq + Hash + Ord> Graph<I> {
         Some(topology.forward.of(from.0)[at as usize].weight() - topology.toll(from.0))
     }
 
-    /// What a node asks for passing on, in micro-units; `None` where it does not relay or is not in the graph.
+    /// What a node asks for passing on, in micro-units; `None` where it does not relay or is not in the
+    /// graph.
     pub fn relay(&self, node: Node) -> Option<u64> {
         self.id(node)?;
         self.topology.relays(node.0).then(|| self.topology.toll(node.0))
@@ -333,8 +335,8 @@ impl<I: Clone + Eq + Hash + Ord> Graph<I> {
         self.version
     }
 
-    /// The version at which this node, or an edge that leaves it, last changed, came or went. A path none of whose nodes
-    /// changed since it was found still exists and still costs the same.
+    /// The version at which this node, or an edge that leaves it, last changed, came or went. A path none of
+    /// whose nodes changed since it was found still exists and still costs the same.
     pub fn changed_at(&self, node: Node) -> u64 {
         self.changed.get(node.index()).copied().unwrap_or(u64::MAX)
     }

@@ -7,7 +7,8 @@ pub(crate) struct Entry {
     pub node: u32,
 }
 
-/// A min-heap by `key`. Entries that the search has outgrown stay inside; the search skips them when they come out.
+/// A min-heap by `key`. Entries that the search has outgrown stay inside; the search skips them when they
+/// come out.
 #[derive(Debug, Default)]
 pub(crate) struct Heap {
     entries: Vec<Entry>,
@@ -26,6 +27,12 @@ impl Heap {
     #[inline]
     pub fn min(&self) -> Option<u64> {
         self.entries.first().map(|entry| entry.key)
+    }
+
+    /// The node that comes out next, unless a smaller key goes in before.
+    #[inline]
+    pub fn next(&self) -> Option<u32> {
+        self.entries.first().map(|entry| entry.node)
     }
 
     #[inline]
@@ -134,7 +141,8 @@ mod tests {
                 heap.push(key, key as u32);
             }
             heap.rekey(|entry| (!entry.node.is_multiple_of(3)).then(|| 100 - entry.key));
-            let mut expected: Vec<u64> = keys.iter().filter(|key| **key % 3 != 0).map(|key| 100 - key).collect();
+            let kept = keys.iter().filter(|key| **key % 3 != 0);
+            let mut expected: Vec<u64> = kept.map(|key| 100 - key).collect();
             expected.sort_unstable();
             prop_assert_eq!(drain(heap), expected);
         }

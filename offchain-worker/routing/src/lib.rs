@@ -1,15 +1,17 @@
 //! Routing of the mesh: graph in, paths out. No network, no clock (time is a parameter), no chance.
 //!
-//! - [`metric`] makes one cost out of what is known of a link or a node: latency, loss, reputation, stake, compute power,
-//!   load and price.
+//! - [`metric`] makes one cost out of what is known of a link or a node: latency, loss, reputation, stake,
+//!   compute power, load and price.
 //! - [`Graph`] holds those costs and takes changes one by one.
-//! - [`Finder`] answers "how do I get from here to any host of this model": the cheapest path, or the K cheapest.
-//! - [`Plan`] keeps the answer for one request, decides what is tried next when a hop fails, and refills itself.
+//! - [`Finder`] answers "how do I get from here to any host of this model": the cheapest path, or the K
+//!   cheapest.
+//! - [`Plan`] keeps the answer for one request, decides what is tried next when a hop fails, and refills
+//!   itself.
 //! - [`Balancer`] spreads requests over hosts that are equally good, by their capacity.
 //! - [`Queue`] decides which request a host takes next, and which it refuses at once, and why.
 //!
-//! Everything is integer arithmetic, and ties are broken by the callers' ids. So two nodes that know the same take the
-//! same decisions, on every machine, in whatever order they came to know it.
+//! Everything is integer arithmetic, and ties are broken by the callers' ids. So two nodes that know the same
+//! take the same decisions, on every machine, in whatever order they came to know it.
 //!
 //! ```
 //! use llmesh_routing::{Finder, Graph, Host, Query};

@@ -1,30 +1,31 @@
 //! One cost out of everything that is known of a link or a node.
 //!
 //! # The unit
-//! A cost says how much delay a client would rather accept than take this hop. One unit is a millisecond, costs are whole
-//! **micro-units**: nanoseconds. What is a delay anyway (latency, waiting, computing) counts as itself; what is not (the risk
-//! of a failure, a price, missing stake) is turned into one by a [`Weights`] entry that says what it is worth. Costs add up
-//! over hops. All arithmetic is on integers with 128-bit intermediates and saturates at [`MAX_COST`].
+//! A cost says how much delay a client would rather accept than take this hop. One unit is a millisecond,
+//! costs are whole **micro-units**: nanoseconds. What is a delay anyway (latency, waiting, computing) counts
+//! as itself; what is not (the risk of a failure, a price, missing stake) is turned into one by a [`Weights`]
+//! entry that says what it is worth. Costs add up over hops. All arithmetic is on integers with 128-bit
+//! intermediates and saturates at [`MAX_COST`].
 //!
 //! # The formulas
 //! With odds(x) = x / (1 - x), x held to at most 99 %:
 //!
-//! | cost of | micro-units |
-//! |---|---|
-//! | a link | latency + (latency + retry) * odds(loss) |
-//! | passing on | forward * (1 + odds(load)) + failover * odds(1 - reputation) + trust * s / (s + stake) + price * worth |
-//! | serving | work / capacity * (1 + odds(load)) + failover * odds(1 - reputation) + trust * s / (s + stake) + price * worth |
+//! - a link costs `latency + (latency + retry) * odds(loss)`
+//! - passing on costs `forward * (1 + odds(load)) + standing`
+//! - serving costs `work / capacity * (1 + odds(load)) + standing`
+//! - where `standing = failover * odds(1 - reputation) + trust * s / (s + stake) + price * worth`
 //!
-//! - Link: a hop that loses a share p of its messages takes 1 / (1 - p) attempts (the expected transmission count: De
-//!   Couto, Aguayo, Bicket, Morris, "A high-throughput path metric for multi-hop wireless routing", 2003), and each further
-//!   attempt costs the wait for the timeout too.
+//! - Link: a hop that loses a share p of its messages takes 1 / (1 - p) attempts (the expected transmission
+//!   count: De Couto, Aguayo, Bicket, Morris, "A high-throughput path metric for multi-hop wireless routing",
+//!   2003), and each further attempt costs the wait for the timeout too.
 //! - Load: 1 + odds(load) = 1 / (1 - load) is the time in an M/M/1 queue relative to the bare service time.
-//! - Reputation is the chance that a node does its part; odds(1 - reputation) failures are expected before a success, and
-//!   each costs a failover.
-//! - Stake: none costs all of `trust`, `s` of it half. What is staked can be slashed; more of it counts less and less.
+//! - Reputation is the chance that a node does its part; odds(1 - reputation) failures are expected before a
+//!   success, and each costs a failover.
+//! - Stake: none costs all of `trust`, `s` of it half. What is staked can be slashed; more of it counts less
+//!   and less.
 //!
-//! Every formula is monotone in each input: more latency, loss, load or price never lowers a cost, more reputation,
-//! stake or capacity never raises one.
+//! Every formula is monotone in each input: more latency, loss, load or price never lowers a cost, more
+//! reputation, stake or capacity never raises one.
 
 use crate::MAX_COST;
 
@@ -78,8 +79,8 @@ pub struct Weights {
 }
 
 impl Default for Weights {
-    /// A lost message waits 200 ms, a failover 500 ms; stake is worth 5 ms, half of it at the chain's minimum bond of
-    /// 1,000 MESH, which is also required; a thousandth of a MESH is worth 1 ms.
+    /// A lost message waits 200 ms, a failover 500 ms; stake is worth 5 ms, half of it at the chain's minimum
+    /// bond of 1,000 MESH, which is also required; a thousandth of a MESH is worth 1 ms.
     fn default() -> Self {
         Self {
             retry_us: 200_000,
@@ -101,8 +102,8 @@ impl Weights {
         hold(u128::from(latency) + odds(again, u64::from(link.loss_ppm))).max(1)
     }
 
-    /// The cost of passing a request on, in micro-units; `None` when the stake is too low. Whether the node is willing to
-    /// relay at all is the caller's to know.
+    /// The cost of passing a request on, in micro-units; `None` when the stake is too low. Whether the node
+    /// is willing to relay at all is the caller's to know.
     pub fn relay_cost(&self, peer: &Peer) -> Option<u64> {
         let forward = u64::from(self.forward_us) * 1_000;
         self.node_cost(
@@ -111,10 +112,11 @@ impl Weights {
         )
     }
 
-    /// The cost of serving a request of so many work units, in micro-units; `None` when the stake is too low or there is
-    /// no capacity.
+    /// The cost of serving a request of so many work units, in micro-units; `None` when the stake is too low
+    /// or there is no capacity.
     pub fn host_cost(&self, peer: &Peer, work: u64) -> Option<u64> {
-        // A request that takes longer than the greatest cost counts as that: what follows can not overflow then.
+        // A request that takes longer than the greatest cost counts as that: what follows can not overflow
+        // then.
         let compute = (u128::from(work) * 1_000_000_000).checked_div(u128::from(peer.capacity))?;
         let compute = hold(compute);
         self.node_cost(
@@ -148,8 +150,9 @@ fn hold(cost: u128) -> u64 {
 
 /// What measurements say of a link: smoothed latency, its variation, and loss.
 ///
-/// Latency is smoothed as TCP does it (RFC 6298: 1/8 of each new sample for the mean, 1/4 for the mean deviation), loss with
-/// 1/16 of each outcome. All in fixed point; the same samples give the same state everywhere.
+/// Latency is smoothed as TCP does it (RFC 6298: 1/8 of each new sample for the mean, 1/4 for the mean
+/// deviation), loss with 1/16 of each outcome. All in fixed point; the same samples give the same state
+/// everywhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkEstimate {
     /// Round trip, microseconds times 8.
@@ -199,8 +202,8 @@ impl LinkEstimate {
         })
     }
 
-    /// How long to wait for an answer before it counts as lost: mean plus four deviations, in microseconds; `None`
-    /// before the first answer.
+    /// How long to wait for an answer before it counts as lost: mean plus four deviations, in microseconds;
+    /// `None` before the first answer.
     pub fn timeout_us(&self) -> Option<u64> {
         (self.samples > 0).then(|| self.mean_x8 / 8 + self.deviation_x4.max(1))
     }
@@ -274,7 +277,12 @@ mod tests {
         }
 
         #[test]
-        fn a_worse_node_never_costs_less(weights in weights(), peer in peer(), more in 1u64..1 << 20, work: u32) {
+        fn a_worse_node_never_costs_less(
+            weights in weights(),
+            peer in peer(),
+            more in 1u64..1 << 20,
+            work: u32,
+        ) {
             let bits = more as u32;
             let worse = [
                 Peer { reputation_ppm: peer.reputation_ppm.saturating_sub(bits), ..peer },
@@ -284,7 +292,8 @@ mod tests {
                 Peer { price: peer.price + more, ..peer },
             ];
             let (relay, host) = (weights.relay_cost(&peer), weights.host_cost(&peer, work.into()));
-            prop_assert!(relay.is_none_or(|cost| cost <= MAX_COST) && host.is_none_or(|cost| cost <= MAX_COST));
+            prop_assert!(relay.is_none_or(|cost| cost <= MAX_COST));
+            prop_assert!(host.is_none_or(|cost| cost <= MAX_COST));
             for worse in worse {
                 prop_assert!(worth(weights.relay_cost(&worse)) >= worth(relay), "{worse:?}");
                 prop_assert!(worth(weights.host_cost(&worse, work.into())) >= worth(host), "{worse:?}");

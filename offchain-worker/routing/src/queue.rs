@@ -1,19 +1,20 @@
 //! The requests that wait at a host: which is next, and which is refused at once.
 //!
 //! # Order
-//! Every class has a patience. A request is due at its arrival plus the patience of its class, and the one that is due
-//! first is taken first. That is priority with linear ageing: of two requests that arrive together the more urgent one
-//! goes first, and a request that has waited for its patience goes before whatever arrives then.
+//! Every class has a patience. A request is due at its arrival plus the patience of its class, and the one
+//! that is due first is taken first. That is priority with linear ageing: of two requests that arrive
+//! together the more urgent one goes first, and a request that has waited for its patience goes before
+//! whatever arrives then.
 //!
-//! So nothing starves. A request of patience p is passed by no request that arrives p or more after it: from then on at
-//! most the requests already waiting, fewer than the limit of the queue, are ahead of it. Its wait is at most p plus the
-//! time that the host takes for one full queue, whatever arrives.
+//! So nothing starves. A request of patience p is passed by no request that arrives p or more after it: from
+//! then on at most the requests already waiting, fewer than the limit of the queue, are ahead of it. Its wait
+//! is at most p plus the time that the host takes for one full queue, whatever arrives.
 //!
 //! # Admission
-//! The queue is bounded as a whole and by class, so that a flood of one class leaves room for the others. A request with
-//! a deadline is refused when the estimate says that its answer would come too late: a client that hears no at once can
-//! go elsewhere, one that waits in vain can not. The estimate is the number of requests ahead times the mean service
-//! time (smoothed with 1/8 of each new one) over the number of servers.
+//! The queue is bounded as a whole and by class, so that a flood of one class leaves room for the others. A
+//! request with a deadline is refused when the estimate says that its answer would come too late: a client
+//! that hears no at once can go elsewhere, one that waits in vain can not. The estimate is the number of
+//! requests ahead times the mean service time (smoothed with 1/8 of each new one) over the number of servers.
 //!
 //! Time is a parameter: microseconds on any clock. A clock that goes back counts as one that stands still.
 
@@ -41,7 +42,8 @@ pub struct QueueConfig {
     pub limit: usize,
     /// Requests of each class that may wait.
     pub class_limits: [usize; 4],
-    /// After how many microseconds a request of each class goes before one that arrives then, whatever its class.
+    /// After how many microseconds a request of each class goes before one that arrives then, whatever its
+    /// class.
     pub patience_us: [u64; 4],
     /// Requests that are served at a time, at least 1.
     pub servers: usize,
@@ -50,8 +52,8 @@ pub struct QueueConfig {
 }
 
 impl Default for QueueConfig {
-    /// 256 requests, at most 3/4 of them urgent, high or normal each and 1/8 background; patience 0, 0.2, 1 and 10 s; one
-    /// server; 5 ms a request.
+    /// 256 requests, at most 3/4 of them urgent, high or normal each and 1/8 background; patience 0, 0.2, 1
+    /// and 10 s; one server; 5 ms a request.
     fn default() -> Self {
         Self {
             limit: 256,
@@ -189,8 +191,8 @@ impl<T> Queue<T> {
         Ok(Ticket { class, number })
     }
 
-    /// Gives out the request that is due first, whether a server is free or not. Unless it is late, it counts as being
-    /// served from now on, until [`Self::finish`].
+    /// Gives out the request that is due first, whether a server is free or not. Unless it is late, it counts
+    /// as being served from now on, until [`Self::finish`].
     pub fn pop(&mut self, now_us: u64) -> Option<Taken<T>> {
         let now = self.tick(now_us);
         let class = Class::ALL
@@ -233,7 +235,8 @@ impl<T> Queue<T> {
         Some(lane.remove(at)?.item)
     }
 
-    /// How long a request of this class that came now would wait for its turn, in microseconds, if nothing else came.
+    /// How long a request of this class that came now would wait for its turn, in microseconds, if nothing
+    /// else came.
     pub fn expected_wait_us(&self, class: Class) -> u64 {
         let mine = (self.due(class), class);
         let ahead: usize = Class::ALL

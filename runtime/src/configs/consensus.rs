@@ -1,7 +1,8 @@
 //! Who makes blocks, who finalises them, and what happens to those who cheat at it.
 
 use crate::{
-    AccountId, Babe, Balances, Historical, MeshStaking, Offences, Runtime, RuntimeEvent, Session, SessionKeys,
+    AccountId, Babe, Balances, Historical, MeshStaking, Offences, Runtime, RuntimeEvent, Session,
+    SessionKeys,
     constants::{currency::deposit, limits::MAX_AUTHORITIES, time::SLOT_DURATION},
     timing::{EpochSlots, ReportLongevity},
 };

@@ -1,14 +1,15 @@
 //! What is left to go: exact distances to the nearest host where a search needs them, lower bounds elsewhere.
 //!
-//! 1. Two Dijkstra searches, one from the source and one from all hosts at once, grow until they are sure of the cost of
-//!    the best path (Nicholson 1966; Pohl 1971). On a mesh, where the number of nodes grows fast with the distance, each
-//!    sees a few hundred nodes of ten thousand.
+//! 1. Two Dijkstra searches, one from the source and one from all hosts at once, grow until they are sure of
+//!    the cost of the best path (Nicholson 1966; Pohl 1971). On a mesh, where the number of nodes grows fast
+//!    with the distance, each sees a few hundred nodes of ten thousand.
 //! 2. The backward search then goes on as A*, guided by what the forward one found, and only as far as asked
-//!    (reverse resumable A*: Silver, "Cooperative Pathfinding", 2005). It settles nodes in the order of the best path
-//!    through them, so that asking for the corridor of the K best paths does not unroll the rest of the graph.
+//!    (reverse resumable A*: Silver, "Cooperative Pathfinding", 2005). It settles nodes in the order of the
+//!    best path through them, so that asking for the corridor of the K best paths does not unroll the rest of
+//!    the graph.
 //!
-//! The guide `min(distance from the source, forward radius)` never differs by more than the weight over an arc, so every
-//! node is settled once, at its exact distance.
+//! The guide `min(distance from the source, forward radius)` never differs by more than the weight over an
+//! arc, so every node is settled once, at its exact distance.
 
 use super::{Exclusion, Host};
 use crate::{adjacency::CLOSED, graph::Topology, heap::Heap};
@@ -77,7 +78,8 @@ pub(super) struct Corridor {
 }
 
 impl Corridor {
-    /// Starts a query; returns the weight of its best path, toll of the source included, or `None` when there is none.
+    /// Starts a query; returns the weight of its best path, toll of the source included, or `None` when there
+    /// is none.
     pub fn start(
         &mut self,
         topology: &Topology,
@@ -142,8 +144,8 @@ impl Corridor {
         }
     }
 
-    /// What serving costs at `node`, when it is one of the hosts; at the source it includes the source's toll, as all
-    /// weights that start there do.
+    /// What serving costs at `node`, when it is one of the hosts; at the source it includes the source's
+    /// toll, as all weights that start there do.
     #[inline]
     pub fn serving(&self, node: u32) -> Option<u64> {
         let label = &self.labels[node as usize];
@@ -236,6 +238,9 @@ impl Corridor {
 
     fn forward_step(&mut self, topology: &Topology) {
         let Some(entry) = self.forward.pop() else { return };
+        if let Some(next) = self.forward.next() {
+            topology.forward.prefetch(next);
+        }
         let tail = entry.node;
         if self.labels[tail as usize].forward < entry.key {
             return;
@@ -258,7 +263,8 @@ impl Corridor {
             label.forward = distance;
             if self.meeting {
                 self.best = self.best.min(distance.saturating_add(label.backward));
-                // What lies beyond both circles can neither be on a better path nor inside the final forward radius.
+                // What lies beyond both circles can neither be on a better path nor inside the final forward
+                // radius.
                 if distance.saturating_add(radius) >= self.best {
                     self.parked.push((distance, head));
                     continue;
@@ -268,11 +274,14 @@ impl Corridor {
         }
     }
 
-    /// One step of the backward search. Keys are distances plus guide; in the first phase the radius is 0, and so is the
-    /// guide.
+    /// One step of the backward search. Keys are distances plus guide; in the first phase the radius is 0,
+    /// and so is the guide.
     #[inline]
     fn backward_step(&mut self, topology: &Topology) {
         let Some(entry) = self.backward.pop() else { return };
+        if let Some(next) = self.backward.next() {
+            topology.backward.prefetch(next);
+        }
         let head = entry.node;
         let label = &mut self.labels[head as usize];
         if label.flags & SETTLED != 0 {
@@ -320,8 +329,8 @@ impl Corridor {
         });
     }
 
-    /// One step of the second phase. When the backward circle has grown by a part, the forward one grows as much: two
-    /// small circles hold fewer nodes than a large one.
+    /// One step of the second phase. When the backward circle has grown by a part, the forward one grows as
+    /// much: two small circles hold fewer nodes than a large one.
     fn settle_next(&mut self, topology: &Topology) {
         if self.grown * GROWTH > self.circle {
             for (distance, node) in self.parked.drain(..) {

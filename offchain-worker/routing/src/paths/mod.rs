@@ -1,18 +1,20 @@
-//! Shortest paths over node and edge costs: to the nearest of several hosts, and the K cheapest that repeat no node.
+//! Shortest paths over node and edge costs: to the nearest of several hosts, and the K cheapest that repeat
+//! no node.
 //!
-//! What a path costs: every edge on it, what every node between the first and the last asks for passing on, and what the
-//! last node, a host, asks for serving.
+//! What a path costs: every edge on it, what every node between the first and the last asks for passing on,
+//! and what the last node, a host, asks for serving.
 //!
-//! The K cheapest come from Yen's algorithm ("Finding the K shortest loopless paths in a network", 1971) with Lawler's
-//! partition (1972), which never finds a path twice. A deviation is searched only when its lower bound is the smallest
-//! value left (the postponement of Al Zoobi, Coudert and Nisse, "Space and time trade-off for the k shortest simple paths
-//! problem", 2020), and the search is A* with distances that are exact along the corridor of the best paths (as in Kurz
-//! and Mutzel, "A sidetrack-based algorithm for finding the k shortest simple paths in a directed graph", 2016, which
-//! takes them from one whole backward tree; here the tree grows as far as needed, see [`corridor`]). A usual deviation
-//! then costs little more than reading the arcs beside its path.
+//! The K cheapest come from Yen's algorithm ("Finding the K shortest loopless paths in a network", 1971) with
+//! Lawler's partition (1972), which never finds a path twice. A deviation is searched only when its lower
+//! bound is the smallest value left (the postponement of Al Zoobi, Coudert and Nisse, "Space and time
+//! trade-off for the k shortest simple paths problem", 2020), and the search is A* with distances that are
+//! exact along the corridor of the best paths (as in Kurz and Mutzel, "A sidetrack-based algorithm for
+//! finding the k shortest simple paths in a directed graph", 2016, which takes them from one whole backward
+//! tree; here the tree grows as far as needed, see [`corridor`]). A usual deviation then costs little more
+//! than reading the arcs beside its path.
 //!
-//! Among paths of equal cost, the one whose ids come first is first: the order is total, so the answer depends on the
-//! content of the graph alone.
+//! Among paths of equal cost, the one whose ids come first is first: the order is total, so the answer
+//! depends on the content of the graph alone.
 
 mod corridor;
 mod spur;
@@ -30,8 +32,9 @@ pub use tree::{Tree, TreeHop};
 
 use crate::graph::{Graph, Node, Topology};
 
-/// A node that can answer, and what serving costs there in micro-units (see [`crate::metric::Weights::host_cost`]);
-/// more than [`crate::MAX_COST`] counts as that. A host that is named twice counts with its smaller cost.
+/// A node that can answer, and what serving costs there in micro-units (see
+/// [`crate::metric::Weights::host_cost`]); more than [`crate::MAX_COST`] counts as that. A host that is named
+/// twice counts with its smaller cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Host {
     pub node: Node,
@@ -152,8 +155,8 @@ struct Stored {
     leaves_at: usize,
 }
 
-/// A part of the paths not yet searched: those that follow an accepted path up to `at` and then leave every accepted
-/// path. Ordered by `bound`, below which none of them costs.
+/// A part of the paths not yet searched: those that follow an accepted path up to `at` and then leave every
+/// accepted path. Ordered by `bound`, below which none of them costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Pending {
     bound: u64,
@@ -163,8 +166,8 @@ struct Pending {
     reach: u64,
 }
 
-/// Finds paths. It keeps its working memory: after the first queries on a graph of some size, a query allocates nothing.
-/// It keeps nothing else: the answer depends on the graph and the query only.
+/// Finds paths. It keeps its working memory: after the first queries on a graph of some size, a query
+/// allocates nothing. It keeps nothing else: the answer depends on the graph and the query only.
 #[derive(Debug, Default)]
 pub struct Finder {
     corridor: Corridor,
@@ -279,7 +282,8 @@ impl Search<'_> {
         }
         let rank = self.finder.accepted.len() - 1;
         for at in path.leaves_at..path.len {
-            // Until a deviation is looked at, all that is known is that it costs no less than the path it leaves.
+            // Until a deviation is looked at, all that is known is that it costs no less than the path it
+            // leaves.
             self.finder.pending.push(Reverse(Pending {
                 bound: path.weight,
                 path: rank,
@@ -293,10 +297,24 @@ impl Search<'_> {
     fn open(&mut self, pending: Pending, k: usize, candidate: u64) {
         let path = self.finder.accepted[pending.path];
         self.ban(path, pending.at);
-        let Finder { corridor, spur, nodes, weights, candidates, banned, accepted, pending: others, .. } =
-            &mut *self.finder;
-        let next = others.peek().map_or(FAR, |Reverse(next)| next.bound).min(candidate);
-        let worst = candidates.get(k - accepted.len() - 1).map_or(FAR - 1, |path| path.weight);
+        let Finder {
+            corridor,
+            spur,
+            nodes,
+            weights,
+            candidates,
+            banned,
+            accepted,
+            pending: others,
+            ..
+        } = &mut *self.finder;
+        let next = others
+            .peek()
+            .map_or(FAR, |Reverse(next)| next.bound)
+            .min(candidate);
+        let worst = candidates
+            .get(k - accepted.len() - 1)
+            .map_or(FAR - 1, |path| path.weight);
         spur.begin(self.nodes, &nodes[path.start..=path.start + pending.at]);
         let task = task(self.topology, banned, nodes, weights, path, pending.at);
         let bound = spur.lower_bound(self.topology, corridor, task, next.saturating_add(self.step));
@@ -308,13 +326,17 @@ impl Search<'_> {
             others.push(Reverse(Pending { bound, ..pending }));
             return;
         }
-        // A deviation may have no path at all, and its search would see the whole graph before it knew. So the first one
-        // looks for a path of the least weight possible, which is usually there, and further ones, when nothing cheaper
-        // turned up in between, go a little beyond.
+        // A deviation may have no path at all, and its search would see the whole graph before it knew. So
+        // the first one looks for a path of the least weight possible, which is usually there, and further
+        // ones, when nothing cheaper turned up in between, go a little beyond.
         let limit = worst.min(bound.saturating_add(pending.reach));
         if !self.deviate(path, pending.at, limit) && limit < worst {
             let reach = (pending.reach * 2).max(self.step);
-            self.finder.pending.push(Reverse(Pending { bound: limit + 1, reach, ..pending }));
+            self.finder.pending.push(Reverse(Pending {
+                bound: limit + 1,
+                reach,
+                ..pending
+            }));
         }
     }
 
@@ -336,7 +358,8 @@ impl Search<'_> {
         }
     }
 
-    /// Searches a deviation for a path of weight `limit` at most, and stores it as a candidate. Says whether there is one.
+    /// Searches a deviation for a path of weight `limit` at most, and stores it as a candidate. Says whether
+    /// there is one.
     fn deviate(&mut self, path: Stored, at: usize, limit: u64) -> bool {
         let Finder {
             corridor,

@@ -1,4 +1,5 @@
-//! The cheapest way on from a node of a known path, past what is already taken: one A* search over the corridor.
+//! The cheapest way on from a node of a known path, past what is already taken: one A* search over the
+//! corridor.
 
 use std::cmp::Ordering;
 
@@ -74,8 +75,8 @@ impl Spur {
         }
     }
 
-    /// A lower bound of what the task can find, at least `known`: raised by going on with the backward search until its
-    /// best first step is exact or beyond `limit`. Follows [`Self::begin`].
+    /// A lower bound of what the task can find, at least `known`: raised by going on with the backward search
+    /// until its best first step is exact or beyond `limit`. Follows [`Self::begin`].
     pub fn lower_bound(
         &self,
         topology: &Topology,
@@ -102,8 +103,8 @@ impl Spur {
         }
     }
 
-    /// The weight of the best whole path that starts with the prefix and keeps to the task, when it is at most `limit`.
-    /// Follows [`Self::begin`].
+    /// The weight of the best whole path that starts with the prefix and keeps to the task, when it is at
+    /// most `limit`. Follows [`Self::begin`].
     pub fn search(
         &mut self,
         topology: &Topology,
@@ -160,8 +161,8 @@ impl Spur {
         (!self.ends.is_empty()).then_some(best)
     }
 
-    /// Appends what the last search found after the root, with the weight at each node. Among ways of equal weight it is
-    /// the first in the order of their ids.
+    /// Appends what the last search found after the root, with the weight at each node. Among ways of equal
+    /// weight it is the first in the order of their ids.
     pub fn trace(
         &mut self,
         topology: &Topology,
@@ -185,8 +186,8 @@ impl Spur {
         weights[start..].reverse();
     }
 
-    /// [`Self::trace`] when there are several best ways: marks every node on one of them, from the ends back to the
-    /// root, then walks from the root along marked nodes.
+    /// [`Self::trace`] when there are several best ways: marks every node on one of them, from the ends back
+    /// to the root, then walks from the root along marked nodes.
     fn trace_first(
         &mut self,
         topology: &Topology,

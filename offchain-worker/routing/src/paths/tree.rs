@@ -51,8 +51,8 @@ impl Tree {
         Self::default()
     }
 
-    /// Fills the tree with the cheapest way to the nearest of `hosts` from every node of the graph: O(edges x log nodes).
-    /// At equal cost a node serves rather than sends, and sends to the node whose id comes first.
+    /// Fills the tree with the cheapest way to the nearest of `hosts` from every node of the graph: O(edges x
+    /// log nodes). At equal cost a node serves rather than sends, and sends to the node whose id comes first.
     pub fn fill<I: Clone + Eq + Hash + Ord>(&mut self, graph: &Graph<I>, hosts: &[Host]) {
         let topology = &graph.topology;
         self.entries.clear();
@@ -112,8 +112,8 @@ impl Tree {
         })
     }
 
-    /// What this node does with a request that others sent to it. A host may serve it although it would send one of its
-    /// own elsewhere: passing on costs.
+    /// What this node does with a request that others sent to it. A host may serve it although it would send
+    /// one of its own elsewhere: passing on costs.
     pub fn transit(&self, node: Node) -> Option<TreeHop> {
         let entry = self.entries.get(node.index())?;
         if entry.transit == u64::MAX {

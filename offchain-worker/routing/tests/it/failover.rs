@@ -8,7 +8,8 @@ use crate::plain::networks;
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_500))]
 
-    // The promise of design and issue: with any one node gone a path is found if there is one; and without a search.
+    // The promise of design and issue: with any one node gone a path is found if there is one; and without a
+    // search.
     #[test]
     fn any_one_node_can_go(mut plain in networks(12, 3, 9), seed: u64, k in 1usize..4, slack in 0u32..300) {
         plain.avoid_nodes.clear();
@@ -85,7 +86,11 @@ proptest! {
     }
 
     #[test]
-    fn every_path_gets_its_turn_once_and_the_cheapest_first(plain in networks(10, 3, 9), seed: u64, slack in 0u32..500) {
+    fn every_path_gets_its_turn_once_and_the_cheapest_first(
+        plain in networks(10, 3, 9),
+        seed: u64,
+        slack in 0u32..500,
+    ) {
         let graph = plain.graph(seed);
         let hosts = plain.hosts(&graph);
         let mut finder = Finder::new();

@@ -15,7 +15,8 @@ enum Change {
 fn changes() -> impl Strategy<Value = Vec<Change>> {
     let id = 0u8..24;
     let change = prop_oneof![
-        4 => (id.clone(), proptest::option::weighted(0.8, 0u64..9)).prop_map(|(id, relay)| Change::Node(id, relay)),
+        4 => (id.clone(), proptest::option::weighted(0.8, 0u64..9))
+            .prop_map(|(id, relay)| Change::Node(id, relay)),
         1 => id.clone().prop_map(Change::RemoveNode),
         12 => (id.clone(), id.clone(), 0u64..9).prop_map(|(from, to, cost)| Change::Edge(from, to, cost)),
         3 => (id.clone(), id).prop_map(|(from, to)| Change::RemoveEdge(from, to)),
@@ -111,7 +112,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn a_changed_graph_equals_a_rebuilt_one(changes in changes(), hosts in proptest::collection::vec(0u8..24, 1..4)) {
+    fn a_changed_graph_equals_a_rebuilt_one(
+        changes in changes(),
+        hosts in proptest::collection::vec(0u8..24, 1..4),
+    ) {
         let (mut graph, mut expected) = (Graph::new(), Content::default());
         let mut finder = Finder::new();
         for change in &changes {
@@ -129,7 +133,11 @@ proptest! {
     }
 
     #[test]
-    fn a_path_of_unchanged_nodes_still_costs_the_same(changes in changes(), later in changes(), host in 0u8..24) {
+    fn a_path_of_unchanged_nodes_still_costs_the_same(
+        changes in changes(),
+        later in changes(),
+        host in 0u8..24,
+    ) {
         let (mut graph, mut expected) = (Graph::new(), Content::default());
         for change in &changes {
             expected.apply(&mut graph, change);

@@ -51,7 +51,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn a_finder_forgets_the_query_before(plains in proptest::collection::vec(networks(9, 3, 5), 2..6), seed: u64) {
+    fn a_finder_forgets_the_query_before(
+        plains in proptest::collection::vec(networks(9, 3, 5), 2..6),
+        seed: u64,
+    ) {
         let mut finder = Finder::new();
         for plain in &plains {
             let graph = plain.graph(seed);
@@ -126,7 +129,8 @@ fn nothing_to_find() {
 
 #[test]
 fn large_meshes_agree_with_a_plain_search_around_each_arc() {
-    // The second path is the best of those that avoid one edge of the first: checked with queries for one path each.
+    // The second path is the best of those that avoid one edge of the first: checked with queries for one
+    // path each.
     for (shape, seed) in [(Shape::Random, 1), (Shape::Regional, 2), (Shape::Local, 3)] {
         let mesh = Mesh::new(shape, 2_000, seed);
         let mut chance = Chance(seed);

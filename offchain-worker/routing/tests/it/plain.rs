@@ -163,8 +163,8 @@ impl Plain {
         (!self.avoid_nodes.contains(first)).then_some(cost)
     }
 
-    /// For libraries that know arc weights only: what a node asks is added to the arcs that leave it, nothing enters the
-    /// source, and what does not relay has no arcs out.
+    /// For libraries that know arc weights only: what a node asks is added to the arcs that leave it, nothing
+    /// enters the source, and what does not relay has no arcs out.
     pub fn arcs(&self) -> Vec<(u32, u32, u64)> {
         let toll = |tail: u32| {
             if tail == self.from {
@@ -190,7 +190,8 @@ pub fn ids(graph: &Graph<u32>, route: RouteRef<'_>) -> PlainRoute {
     )
 }
 
-/// Networks of 2 to `size` nodes, about `degree` edges from each, costs up to `cost`: a small one makes many ties.
+/// Networks of 2 to `size` nodes, about `degree` edges from each, costs up to `cost`: a small one makes many
+/// ties.
 pub fn networks(size: u32, degree: usize, cost: u64) -> impl Strategy<Value = Plain> {
     (2..=size)
         .prop_flat_map(move |size| {

@@ -17,7 +17,8 @@ fn class() -> impl Strategy<Value = Class> {
 
 fn steps() -> impl Strategy<Value = Vec<(u64, Step)>> {
     let step = prop_oneof![
-        5 => (class(), proptest::option::weighted(0.3, 0u64..2_000)).prop_map(|(class, left)| Step::Push(class, left)),
+        5 => (class(), proptest::option::weighted(0.3, 0u64..2_000))
+            .prop_map(|(class, left)| Step::Push(class, left)),
         3 => Just(Step::Pop),
         2 => (0u64..200).prop_map(Step::Finish),
         1 => any::<usize>().prop_map(Step::Cancel),
@@ -71,7 +72,8 @@ proptest! {
                         Ok(ticket) => {
                             prop_assert!(waiting.len() < config.limit);
                             prop_assert!(of_class < config.class_limits[class as usize]);
-                            waiting.insert(item, (ticket, Known { class, arrived: now, deadline: deadline_us }));
+                            let known = Known { class, arrived: now, deadline: deadline_us };
+                            waiting.insert(item, (ticket, known));
                         },
                         Err((refusal, back)) => {
                             prop_assert_eq!(back.item, item);
@@ -97,8 +99,8 @@ proptest! {
                     prop_assert_eq!(taken.waited_us, now - known.arrived);
                     prop_assert_eq!(taken.late, known.deadline.is_some_and(|deadline| deadline < now));
                     running += usize::from(!taken.late);
-                    // Whoever is left behind has not been passed by one that came after its patience, nor by one of
-                    // its own class that came later.
+                    // Whoever is left behind has not been passed by one that came after its patience, nor by
+                    // one of its own class that came later.
                     for (_, left) in waiting.values() {
                         let patience = config.patience_us[left.class as usize];
                         prop_assert!(known.arrived <= left.arrived + patience);

@@ -31,8 +31,8 @@ impl Chance {
     }
 }
 
-/// What a seeded mesh looks like. All have eight neighbours a node on average, and links that cost something else in
-/// either direction.
+/// What a seeded mesh looks like. All have eight neighbours a node on average, and links that cost something
+/// else in either direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Neighbours anywhere, latency by chance: a plain overlay network.

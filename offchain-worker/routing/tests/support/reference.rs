@@ -1,4 +1,5 @@
-//! Another process that answers the same questions: `tests/python/routing_reference.py` with networkx and igraph.
+//! Another process that answers the same questions: `tests/python/routing_reference.py` with networkx and
+//! igraph.
 #![allow(dead_code)]
 
 use std::{
