@@ -396,5 +396,8 @@ pub fn new_full<Network: NetworkBackend<Block, Hash>>(config: Configuration) -> 
 
     // An embedded worker hooks in here: `rpc_handlers` answers every JSON-RPC method in memory, and
     // `task_manager.spawn_handle()` (or `spawn_essential_handle()`, if the node shall end with it) runs it.
-    Ok(Node { task_manager, rpc: rpc_handlers })
+    Ok(Node {
+        task_manager,
+        rpc: rpc_handlers,
+    })
 }

@@ -29,6 +29,8 @@ use sp_runtime::{
     traits::{Dispatchable, Header as _},
 };
 
+mod market;
+
 /// What a node does with a preset: the default configuration with the preset's values over it.
 fn merge(base: &mut Value, patch: Value) {
     match (base, patch) {

@@ -52,7 +52,8 @@ export class DispatchError extends Error {
   }
 }
 
-function dispatchError(api, error) {
+/** The chain's error by its name and documentation. */
+export function dispatchError(api, error) {
   if (error.isModule) {
     const { section, name, docs } = api.registry.findMetaError(error.asModule);
     return new DispatchError(`${section}.${name}`, docs.join(' ').trim());

@@ -345,7 +345,12 @@ pub fn events() -> Vec<pallet_jobs::Event<Test>> {
 
 pub fn new_test_ext() -> sp_io::TestExternalities {
     // Tests can share a thread.
-    world(|w| *w = World { luck: Some(0), ..Default::default() });
+    world(|w| {
+        *w = World {
+            luck: Some(0),
+            ..Default::default()
+        }
+    });
     AgendaWeight::set(Weight::from_parts(1_000_000_000_000, u64::MAX));
     MaxInFlight::set(16);
     world(|w| w.versions.insert(MODEL, version(5, manifest())));

@@ -1,6 +1,6 @@
 // Who has how much.
 
-import { BN, stringToU8a } from '@polkadot/util';
+import { stringToU8a } from '@polkadot/util';
 import { encodeAddress } from '@polkadot/util-crypto';
 
 /** The account of a pallet with this `PalletId`. */
@@ -20,20 +20,25 @@ export const takers = (api) => ({
 /** Free and reserved (held) funds of an account in a state. */
 export async function funds(at, account) {
   const { data } = await at.query.system.account(account);
-  return { free: data.free.toBigInt(), held: data.reserved.toBigInt(), total: data.free.add(data.reserved).toBigInt() };
+  const [free, held] = [data.free.toBigInt(), data.reserved.toBigInt()];
+  return { free, held, total: free + held };
 }
 
-/** The state before the block of that number, and after it. */
-export async function around(api, number) {
-  const state = async (n) => api.at(await api.rpc.chain.getBlockHash(n));
-  return { before: await state(number - 1), after: await state(number) };
-}
-
-/** What an account paid in transaction fees, tips included, according to a block's events. */
-export function feesPaid(events, account) {
-  return events
-    .filter((event) => event.section === 'transactionPayment' && event.method === 'TransactionFeePaid')
-    .filter((event) => event.data.who.toString() === account)
-    .reduce((sum, event) => sum.add(event.data.actualFee), new BN(0))
-    .toBigInt();
+/**
+ * How an account's funds moved from before the block `first` to after the block `last`, both final, and what part of it
+ * were transaction fees.
+ */
+export async function moved(api, account, first, last = first) {
+  const state = async (number) => api.at(await api.rpc.chain.getBlockHash(number));
+  const before = await funds(await state(first - 1), account);
+  const after = await funds(await state(last), account);
+  let fees = 0n;
+  for (let number = first; number <= last; number += 1) {
+    const events = await (await state(number)).query.system.events();
+    for (const { event } of events) {
+      if (event.section !== 'transactionPayment' || event.method !== 'TransactionFeePaid') continue;
+      if (event.data.who.toString() === account) fees += event.data.actualFee.toBigInt();
+    }
+  }
+  return { free: after.free - before.free, held: after.held - before.held, total: after.total - before.total, fees };
 }

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { DispatchError } from '../../../scripts/lib/chain.mjs';
+import { DispatchError, dispatchError, send } from '../../../scripts/lib/chain.mjs';
 import { Network } from '../../../scripts/lib/network.mjs';
 
 /** Keep folders of networks for a look at them: LLMESH_KEEP=1. */
@@ -40,12 +40,30 @@ export function suite(start, options = {}) {
   return { network, it };
 }
 
+function isRefusal(error, name) {
+  assert.ok(error instanceof DispatchError, `expected ${name}, got ${error?.stack ?? 'success'}`);
+  assert.equal(error.name, name, error.message);
+  assert.ok(error.message.length > name.length + 2, `${name} has a description in the metadata`);
+  return true;
+}
+
 /** Asserts that the chain refuses an extrinsic with exactly this error. */
 export async function refused(sending, name) {
-  await assert.rejects(sending, (error) => {
-    assert.ok(error instanceof DispatchError, `expected ${name}, got ${error.stack}`);
-    assert.equal(error.name, name, error.message);
-    assert.ok(name.includes('.') && error.message.length > name.length + 2, `${name} has a description in the metadata`);
-    return true;
+  await assert.rejects(sending, (error) => isRefusal(error, name));
+}
+
+/**
+ * Asserts that the chain refuses each of several calls of an account with exactly its error, in one extrinsic.
+ *
+ * @param {Array<[object, string]>} cases calls, and the errors that are expected
+ */
+export async function allRefused(api, who, cases) {
+  const { events } = await send(api, api.tx.utility.forceBatch(cases.map(([call]) => call)), who);
+  const items = events.filter(({ section, method }) => section === 'utility' && ['ItemFailed', 'ItemCompleted'].includes(method));
+  assert.equal(items.length, cases.length);
+  items.forEach(({ data }, i) => {
+    const [call, name] = cases[i];
+    const error = data.error && dispatchError(api, data.error);
+    assert.ok(isRefusal(error, name), `${call.method.toHuman()}`);
   });
 }

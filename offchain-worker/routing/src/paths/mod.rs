@@ -6,12 +6,12 @@
 //!
 //! The K cheapest come from Yen's algorithm ("Finding the K shortest loopless paths in a network", 1971) with
 //! Lawler's partition (1972), which never finds a path twice. A deviation is searched only when its lower
-//! bound is the smallest value left (the postponement of Al Zoobi, Coudert and Nisse, "Space and time
-//! trade-off for the k shortest simple paths problem", 2020), and the search is A* with distances that are
-//! exact along the corridor of the best paths (as in Kurz and Mutzel, "A sidetrack-based algorithm for
-//! finding the k shortest simple paths in a directed graph", 2016, which takes them from one whole backward
-//! tree; here the tree grows as far as needed, see [`corridor`]). A usual deviation then costs little more
-//! than reading the arcs beside its path.
+//! bound is the smallest value left (work put off until it is needed, as in Al Zoobi, Coudert and Nisse,
+//! "Space and time trade-off for the k shortest simple paths problem", 2020), and the search is A* with
+//! distances that are exact along the corridor of the best paths (Kurz and Mutzel, "A sidetrack-based
+//! algorithm for finding the k shortest simple paths in a directed graph", 2016, take them from one whole
+//! backward tree; here the tree grows as far as needed, see [`corridor`]). A usual deviation then costs
+//! little more than reading the arcs beside its path.
 //!
 //! Among paths of equal cost, the one whose ids come first is first: the order is total, so the answer
 //! depends on the content of the graph alone.
