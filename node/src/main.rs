@@ -1,6 +1,8 @@
 //! The LLMESH node.
 
 #![warn(missing_docs)]
+// sc-cli's and sc-service's error types are what they are.
+#![allow(clippy::result_large_err)]
 
 mod cli;
 mod command;

@@ -59,6 +59,8 @@ pub trait BenchmarkHelper<AccountId> {
     fn make_host(who: &AccountId);
 }
 
+// FRAME's macros expand to `expect`.
+#[allow(clippy::expect_used)]
 #[frame_support::pallet]
 pub mod pallet {
     use crate::{draw::AgendaKey, weights::WeightInfo};

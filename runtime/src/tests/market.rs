@@ -173,19 +173,19 @@ fn a_late_host_loses_reputation_and_another_finishes_the_job() {
         let id = submit(model);
         block(2);
         let fresh = score(HOST);
-        become_host(Sr25519Keyring::One);
+        become_host(Sr25519Keyring::BobStash);
         let terms = OfferTerms {
             price: MILLI_MESH,
             capacity: 2,
         };
-        assert_ok!(ModelRegistry::offer(by(Sr25519Keyring::One), model, terms));
+        assert_ok!(ModelRegistry::offer(by(Sr25519Keyring::BobStash), model, terms));
         (3..=13).for_each(block);
 
         assert!(score(HOST) < fresh);
         assert_eq!(job(id).assignments[0].state, AssignmentState::TimedOut);
-        assert_eq!(job(id).assignments[1].host, account(Sr25519Keyring::One));
+        assert_eq!(job(id).assignments[1].host, account(Sr25519Keyring::BobStash));
         assert_ok!(Jobs::submit_result(
-            by(Sr25519Keyring::One),
+            by(Sr25519Keyring::BobStash),
             id,
             tensors("y"),
             None
