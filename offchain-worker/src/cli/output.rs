@@ -25,12 +25,14 @@ pub(super) fn init_logs(cli: &Cli) -> Result<(), String> {
 
 /// Prints a document.
 pub(super) fn print_json(value: &Json) {
-    println!("{value:#}");
+    print(format_args!("{value:#}"));
 }
 
 /// Prints a line of text.
 pub(super) fn print(line: impl std::fmt::Display) {
-    println!("{line}");
+    use std::io::Write;
+    // A reader that has seen enough (`| head`) is no error.
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// An amount as JSON carries it.
