@@ -2,6 +2,7 @@
 
 use crate::{
     cli::{Cli, Subcommand},
+    ports,
     service::{self, Block, Parts},
     worker,
 };
@@ -47,6 +48,7 @@ pub fn run() -> Result<()> {
         None => cli
             .create_runner(&cli.run)?
             .run_node_until_exit(|config| async move {
+                ports::check(&config)?;
                 let base_path = config.base_path.path().to_owned();
                 let is_dev = config.chain_spec.chain_type() == sc_chain_spec::ChainType::Development;
                 let node = match config.network.network_backend {

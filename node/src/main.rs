@@ -6,6 +6,7 @@
 
 mod cli;
 mod command;
+mod ports;
 mod rpc;
 mod service;
 mod worker;

@@ -3,6 +3,8 @@
 use llmesh_primitives::MESH;
 
 const DECIMALS: usize = 12;
+/// Below a millionth of a MESH, planck read better.
+const TINY: u128 = MESH / 1_000_000;
 
 /// Reads `1000`, `0.5` or `2.25 MESH` as MESH, and `500planck` as planck.
 ///
@@ -44,8 +46,11 @@ pub fn parse(text: &str) -> Result<u128, String> {
         .ok_or_else(expected)
 }
 
-/// Writes planck as MESH, exactly and without trailing zeros.
+/// Writes an amount exactly: as MESH without trailing zeros, or as planck when it is tiny.
 pub fn show(planck: u128) -> String {
+    if planck > 0 && planck < TINY {
+        return format!("{planck} planck");
+    }
     let (whole, fraction) = (planck / MESH, planck % MESH);
     if fraction == 0 {
         return format!("{whole} MESH");

@@ -67,6 +67,9 @@ export function dispatchError(api, error) {
 export const findEvent = (events, section, method) =>
   events.find((event) => event.section === section && event.method === method)?.data;
 
+/** The pool gave an extrinsic up before a block took it: nothing was done, and it can be sent again. */
+export class PoolError extends Error {}
+
 /** An extrinsic in a block. */
 class Inclusion {
   constructor(hash, block, events) {
@@ -117,7 +120,7 @@ export async function submit(api, tx, pair, { nonce = -1, timeout = 60_000 } = {
   const onStatus = async (result) => {
     try {
       const { status } = result;
-      if (result.isError) throw new Error(`${name} was not taken into a block: ${status.type}`);
+      if (result.isError) throw new PoolError(`${name} was not taken into a block: ${status.type}`);
       if (!status.isInBlock && !status.isFinalized) return;
       const hash = (status.isFinalized ? status.asFinalized : status.asInBlock).toHex();
       const error = result.dispatchError && dispatchError(api, result.dispatchError);
@@ -149,9 +152,17 @@ export async function submit(api, tx, pair, { nonce = -1, timeout = 60_000 } = {
  * @returns {Promise<Inclusion>}
  * @throws {DispatchError} when the extrinsic is included but fails
  */
-export async function send(api, tx, pair, { finalized = false, ...options } = {}) {
-  const submitted = await submit(api, tx, pair, options);
-  return finalized ? submitted.finalized : submitted.included;
+export async function send(api, tx, pair, { finalized = false, tries = 3, ...options } = {}) {
+  try {
+    const submitted = await submit(api, tx, pair, options);
+    return await (finalized ? submitted.finalized : submitted.included);
+  } catch (error) {
+    // When a fork wins, the account's last extrinsic can be pending again, and the nonce of this one no more the next.
+    if (!(error instanceof PoolError) || tries <= 1) throw error;
+    const { number } = await api.rpc.chain.getHeader();
+    await atHeads(api, 'another block', (_, head) => head.number > number.toNumber());
+    return send(api, tx, pair, { finalized, tries: tries - 1, ...options });
+  }
 }
 
 /** Whether the node, or its view of a block, is away at present; asking again later can help. */

@@ -77,9 +77,16 @@ function signalGroup(child, signal) {
   }
 }
 
+/** Ends every child that still runs, at once. Returns how many there were. */
+export function killAll() {
+  const left = running.size;
+  for (const child of running) signalGroup(child, 'SIGKILL');
+  return left;
+}
+
 // Whatever ends this process, it leaves nothing behind.
 process.on('exit', () => {
-  for (const child of running) signalGroup(child, 'SIGKILL');
+  killAll();
   for (const dir of folders) rmSync(dir, { recursive: true, force: true });
 });
 

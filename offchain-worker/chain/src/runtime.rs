@@ -3,15 +3,20 @@
 use crate::{
     AccountId, Call, ChainError, ChainEvent, DispatchFailure, H256, RuntimeVersion, Signer,
     encode::Args,
-    events::{composite_to_json, value_to_json},
+    events::ToJson,
     rpc::{Rpc, decode},
 };
 use codec::{Decode, Encode};
+use scale_info::{PortableRegistry, TypeDef, TypeDefPrimitive};
+use serde_json::Value as Json;
 use subxt::{
     Metadata, OfflineClient, OfflineClientAtBlock, SubstrateConfig,
     config::{DefaultExtrinsicParamsBuilder, substrate::SpecVersionForRange},
-    events::Phase,
-    ext::scale_value::{Composite, ValueDef},
+    events::{Event, Phase},
+    ext::{
+        scale_type_resolver::Field,
+        scale_value::{Composite, ValueDef, scale::decode_as_fields},
+    },
     tx,
 };
 
@@ -134,25 +139,50 @@ impl Runtime {
             if event.phase() != Phase::ApplyExtrinsic(extrinsic) {
                 continue;
             }
-            let fields: Composite<()> = event.decode_fields_unchecked_as().map_err(error)?;
+            let fields = self.fields(&event)?;
             if event.pallet_name() == "System" && event.event_name() == "ExtrinsicFailed" {
                 outcome.failure = Some(self.failure(&fields));
             }
             outcome.events.push(ChainEvent {
                 pallet: event.pallet_name().into(),
                 name: event.event_name().into(),
-                fields: composite_to_json(&fields),
+                fields: self.to_json(|json| json.composite(&fields)),
             });
         }
         Ok(outcome)
     }
 
+    /// An event's fields, each with the number of its type.
+    fn fields(&self, event: &Event<'_, SubstrateConfig>) -> Result<Composite<u32>, ChainError> {
+        let metadata = self.client.metadata_ref();
+        let error = |reason: String| ChainError::Decode {
+            what: "an event".into(),
+            reason,
+        };
+        let variant = metadata
+            .pallet_by_event_index(event.pallet_index())
+            .and_then(|pallet| pallet.event_variant_by_index(event.event_index()))
+            .ok_or_else(|| error("it is not in the metadata".into()))?;
+        let mut fields = variant
+            .fields
+            .iter()
+            .map(|f| Field::new(f.ty.id, f.name.as_deref()));
+        decode_as_fields(&mut event.field_bytes(), &mut fields, metadata.types())
+            .map_err(|e| error(e.to_string()))
+    }
+
+    fn to_json(&self, convert: impl FnOnce(ToJson<'_, u32>) -> Json) -> Json {
+        convert(ToJson {
+            is_amount: &|id| is_amount(self.client.metadata_ref().types(), *id),
+        })
+    }
+
     /// Module, name and documentation of a dispatch error.
-    fn failure(&self, fields: &Composite<()>) -> (String, String, String) {
+    fn failure(&self, fields: &Composite<u32>) -> (String, String, String) {
         let Some(error) = fields.values().next() else {
             return ("Dispatch".into(), "Unknown".into(), String::new());
         };
-        let shown = value_to_json(error);
+        let shown = self.to_json(|json| json.value(error));
         let ValueDef::Variant(variant) = &error.value else {
             return ("Dispatch".into(), shown.to_string(), String::new());
         };
@@ -178,6 +208,15 @@ impl Runtime {
             ("Dispatch".to_owned(), name, docs.to_owned())
         };
         module.unwrap_or_else(plain)
+    }
+}
+
+/// Whether a type is a number as wide as a balance.
+fn is_amount(types: &PortableRegistry, id: u32) -> bool {
+    match types.resolve(id).map(|ty| &ty.type_def) {
+        Some(TypeDef::Primitive(TypeDefPrimitive::U128)) => true,
+        Some(TypeDef::Compact(compact)) => is_amount(types, compact.type_param.id),
+        _ => false,
     }
 }
 

@@ -15,7 +15,8 @@ pub enum StoreError {
     NotOnnx { path: PathBuf, source: OnnxError },
     /// The bytes are not those that the content id names.
     #[error(
-        "{path} hashes to {actual:?}, not to {expected:?}: it was damaged or is another file; import the right one"
+        "{path} does not hash to the content id {expected:?} but to {actual:?}: it was damaged or is another file; import \
+         the right one"
     )]
     HashMismatch {
         path: PathBuf,
@@ -108,5 +109,27 @@ impl EngineError {
                 | Self::SignatureMismatch(_)
                 | Self::UnsupportedType { .. }
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io::Write, path::Path};
+
+    /// `/dev/full` fails every write as a full disk does.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_is_told_apart() {
+        let path = Path::new("/dev/full");
+        let full = std::fs::File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .write_all(b"x")
+            .unwrap_err();
+        assert!(matches!(StoreError::io(path, full), StoreError::DiskFull { .. }));
+        let other = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert!(matches!(StoreError::io(path, other), StoreError::Io { .. }));
     }
 }

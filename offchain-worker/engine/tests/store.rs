@@ -144,17 +144,3 @@ fn a_missing_model_is_named() {
     let error = bench.store.read(ContentId::zero()).unwrap_err().to_string();
     assert!(error.contains("model import"), "{error}");
 }
-
-/// `/dev/full` fails every write with the error of a full disk.
-#[test]
-#[cfg(target_os = "linux")]
-fn a_full_disk_is_named() {
-    use std::io::Write;
-    let error = std::fs::File::options()
-        .write(true)
-        .open("/dev/full")
-        .unwrap()
-        .write_all(b"x")
-        .unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
-}

@@ -22,7 +22,7 @@ Exit codes: 0 done, 1 failed, 2 used wrongly.";
 
 /// Serves models on the LLMESH chain, and does what goes with it: stake, publish, offer, submit jobs.
 #[derive(Debug, Parser)]
-#[command(name = "llmesh-worker", version, after_long_help = EXAMPLES, max_term_width = 110)]
+#[command(name = "llmesh-worker", version, after_long_help = EXAMPLES, max_term_width = 110, args_override_self = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub global: Global,

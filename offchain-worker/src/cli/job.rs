@@ -118,10 +118,15 @@ fn automatic_fee(model: &ChainModel, quote: Option<Quote>, redundancy: u8) -> Re
         .ok_or_else(|| CliError::Failed("the price is too large: name a limit with --max-fee".into()))
 }
 
+/// Heads that a job may be missing in before it counts as unknown.
+const PATIENCE: u32 = 4;
+
 async fn watch(context: &Context, id: JobId, timeout: Duration) -> Result<(), CliError> {
     context.connect().await?;
     let mut heads = context.client.follow_best();
     let mut last = String::new();
+    // The block with the submission may be replaced by another one, which then holds it a little later.
+    let mut unseen = 0;
     let follow = async {
         loop {
             let state = heads.borrow_and_update().clone();
@@ -140,6 +145,7 @@ async fn watch(context: &Context, id: JobId, timeout: Duration) -> Result<(), Cl
                             return Ok(job);
                         }
                     }
+                    Ok(None) if unseen < PATIENCE => unseen += 1,
                     Ok(None) => return known(context, id).await,
                     // The node is away for a moment; the next head tells.
                     Err(error) if error.is_transient() => tracing::warn!(%error, "still waiting"),

@@ -4,6 +4,7 @@ use super::args::{Cli, Command};
 use crate::{Fault, amount};
 use llmesh_chain::Included;
 use serde_json::{Value as Json, json};
+use std::io::{IsTerminal, Write};
 use tracing_subscriber::EnvFilter;
 
 /// Sends logs to standard error.
@@ -18,6 +19,7 @@ pub(super) fn init_logs(cli: &Cli) -> Result<(), String> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .try_init()
         .map_err(|e| e.to_string())
@@ -30,7 +32,6 @@ pub(super) fn print_json(value: &Json) {
 
 /// Prints a line of text.
 pub(super) fn print(line: impl std::fmt::Display) {
-    use std::io::Write;
     // A reader that has seen enough (`| head`) is no error.
     let _ = writeln!(std::io::stdout(), "{line}");
 }

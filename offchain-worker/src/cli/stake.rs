@@ -101,7 +101,9 @@ pub(super) fn stake_to_json(stake: &StakeAccount) -> Json {
         "delegated": planck(stake.delegated),
         "unbonding": planck(stake.unbonding),
         "commission": f64::from(stake.commission.deconstruct()) / 1e9,
-        "roles": roles(stake),
+        "host": stake.host,
+        "verifier": stake.verifier,
+        "validator": stake.validator,
         "worker": stake.worker.as_ref().map(|w| json!({
             "region": String::from_utf8_lossy(&w.region),
             "endpoints": w.endpoints.iter().map(|e| String::from_utf8_lossy(e)).collect::<Vec<_>>(),

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { DispatchError, dispatchError, send } from '../../../scripts/lib/chain.mjs';
 import { Network } from '../../../scripts/lib/network.mjs';
+import { killAll } from '../../../scripts/lib/process.mjs';
 
 /** Keep folders of networks for a look at them: LLMESH_KEEP=1. */
 const KEEP = Boolean(process.env.LLMESH_KEEP);
@@ -32,7 +33,10 @@ export function suite(start, options = {}) {
     async () => {
       const complaints = await network.stop({ keep: KEEP });
       if (KEEP) console.error(`# logs and databases are in ${network.dir}`);
+      // A child that a failed test left would keep this process from ending.
+      const left = killAll();
       assert.deepEqual(complaints, []);
+      assert.equal(left, 0, 'processes that no test ended');
     },
     { timeout: 90_000 },
   );
