@@ -31,7 +31,6 @@ frame_benchmarking::define_benchmarks!(
     [pallet_settlement, Settlement]
     [pallet_sudo, Sudo]
     [pallet_timestamp, Timestamp]
-    [pallet_transaction_payment, TransactionPayment]
     [pallet_treasury, Treasury]
     [pallet_tx_pause, TxPause]
     [pallet_utility, Utility]
