@@ -147,8 +147,8 @@ async function watchOn(network, done) {
 }
 
 async function main(network, files, { once, json }) {
-  await step('the network did not start', 'read the log above; if it names a port, stop what else uses it; then try again', () =>
-    network.startUsual(),
+  await step('the network did not start', 'read the log above and try again; if it stays so, build anew by running this without --no-build', () =>
+    network.alive(network.startUsual()),
   );
   const report = json ? (text) => say(text, 'jobs') : (text) => console.log(text);
   const jobs = await step('the jobs did not come to an end', 'look into the logs of the workers and the nodes', () =>

@@ -70,6 +70,9 @@ export const findEvent = (events, section, method) =>
 /** The pool gave an extrinsic up before a block took it: nothing was done, and it can be sent again. */
 export class PoolError extends Error {}
 
+/** The node's refusals for a nonce that another pending extrinsic has, or that is used up. */
+const NONCE_TROUBLE = /\b1010: .*(outdated|stale)|\b101[2-4]: /i;
+
 /** An extrinsic in a block. */
 class Inclusion {
   constructor(hash, block, events) {
@@ -141,7 +144,8 @@ export async function submit(api, tx, pair, { nonce = -1, timeout = 60_000 } = {
     unsubscribe = await tx.signAndSend(pair, { nonce }, onStatus);
   } catch (error) {
     fail(error);
-    throw new Error(`${name}: ${error.message}`, { cause: error });
+    const Kind = NONCE_TROUBLE.test(error.message) ? PoolError : Error;
+    throw new Kind(`${name}: ${error.message}`, { cause: error });
   }
   return { included, finalized };
 }

@@ -278,7 +278,8 @@ export class Network {
     }
     await this.alive(Promise.all(this.nodes.map((node) => node.start())));
     this.say('waiting for the first final block');
-    await this.nodes[0].process.until('a final block', async () => (await this.nodes[0].finalized()) >= 1, { timeout: 90_000 });
+    const isFinal = async () => (await this.nodes[0].finalized()) >= 1;
+    await this.alive(this.nodes[0].process.until('a final block', isFinal, { timeout: 90_000 }));
     this.api = await connect(this.nodes[0].url);
     return this;
   }

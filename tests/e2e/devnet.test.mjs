@@ -18,7 +18,9 @@ const FILES = readdirSync(FIXTURES).map((name) => join(FIXTURES, name));
 const dir = mkdtempSync(join(tmpdir(), 'llmesh-devnet-test-'));
 after(() => rmSync(dir, { recursive: true, force: true }));
 
-const devnet = (args, options = {}) => run(SCRIPT, ['--no-build', ...args], { cwd: ROOT, timeout: 240_000, ...options });
+// Folders of networks go where this test cleans up.
+const options = { cwd: ROOT, env: { TMPDIR: dir } };
+const devnet = (args, more = {}) => run(SCRIPT, ['--no-build', ...args], { ...options, timeout: 240_000, ...more });
 
 /** Processes of this project whose command line names the folder. */
 function processesIn(folder) {
@@ -65,7 +67,7 @@ test('--once --json settles a job for each file, with the label that magika itse
 
 test('without --once it stays, shows its state, and ends in order on Ctrl-C', { timeout: 300_000 }, async () => {
   const log = join(dir, 'stays.log');
-  const process = new Process('devnet', SCRIPT, ['--no-build', FILES[0]], { log, cwd: ROOT });
+  const process = new Process('devnet', SCRIPT, ['--no-build', FILES[0]], { log, ...options });
   try {
     await process.until('the network to be up', () => /the network is up/.test(process.output()), { timeout: 200_000 });
     assert.match(process.output(), /1 of 1 jobs settled/);
@@ -83,7 +85,7 @@ test('without --once it stays, shows its state, and ends in order on Ctrl-C', { 
 
 test('the death of a node is noticed, reported with its log, and ends everything', { timeout: 300_000 }, async () => {
   const log = join(dir, 'crash.log');
-  const process = new Process('devnet', SCRIPT, ['--no-build', FILES[0]], { log, cwd: ROOT });
+  const process = new Process('devnet', SCRIPT, ['--no-build', FILES[0]], { log, ...options });
   try {
     await process.until('the first final block to be awaited', () => /waiting for the first final block/.test(process.output()), {
       timeout: 120_000,
@@ -98,7 +100,6 @@ test('the death of a node is noticed, reported with its log, and ends everything
     assert.deepEqual(processesIn(folder), []);
     // The logs stay after a failure.
     assert.ok(readFileSync(join(folder, 'bob.log'), 'utf8').length > 0);
-    rmSync(folder, { recursive: true, force: true });
   } finally {
     await process.kill();
   }

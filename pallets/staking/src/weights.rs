@@ -1,250 +1,328 @@
-//! Weights for `pallet_mesh_staking`
+//! Weights of `pallet_mesh_staking`, measured by `scripts/benchmark`.
 //!
-//! PLACEHOLDER: these numbers were not measured. They are estimates on the high side that stand in until
-//! `scripts/benchmark` generates this file from `benchmarking.rs` with the benchmark CLI.
+//! Date: 2026-11-23, steps: 10, repeats: 5, worst case of the map's size: 1000000.
+//! CPU: AMD EPYC.
 
 #![cfg_attr(rustfmt, rustfmt_skip)]
-#![allow(unused_parens)]
-#![allow(unused_imports)]
-#![allow(missing_docs)]
-#![allow(dead_code)]
+#![allow(unused_parens, unused_imports, missing_docs)]
 
-use frame_support::{traits::Get, weights::{Weight, constants::RocksDbWeight}};
 use core::marker::PhantomData;
+use frame_support::{traits::Get, weights::{Weight, constants::ParityDbWeight}};
 
 /// Weight functions needed for `pallet_mesh_staking`.
 pub trait WeightInfo {
-	fn bond() -> Weight;
-	fn bond_extra() -> Weight;
-	fn delegate() -> Weight;
-	fn unbond() -> Weight;
-	fn rebond() -> Weight;
-	fn withdraw() -> Weight;
-	fn set_commission() -> Weight;
-	fn validate() -> Weight;
-	fn become_verifier() -> Weight;
-	fn register_worker() -> Weight;
-	fn deregister_worker() -> Weight;
-	fn chill() -> Weight;
-	fn claim_rewards() -> Weight;
-	fn slash(d: u32, ) -> Weight;
-	fn on_reward() -> Weight;
-	fn new_session(c: u32, ) -> Weight;
+    fn bond() -> Weight;
+    fn bond_extra() -> Weight;
+    fn delegate() -> Weight;
+    fn unbond() -> Weight;
+    fn rebond() -> Weight;
+    fn withdraw() -> Weight;
+    fn set_commission() -> Weight;
+    fn validate() -> Weight;
+    fn become_verifier() -> Weight;
+    fn register_worker() -> Weight;
+    fn deregister_worker() -> Weight;
+    fn chill() -> Weight;
+    fn claim_rewards() -> Weight;
+    fn slash(d: u32, ) -> Weight;
+    fn on_reward() -> Weight;
+    fn new_session(c: u32, ) -> Weight;
 }
 
-/// Weights for `pallet_mesh_staking` using the database of the runtime.
+/// Weights for `pallet_mesh_staking` using the runtime's database weights.
 pub struct SubstrateWeight<T>(PhantomData<T>);
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
-	fn bond() -> Weight {
-		// Minimum execution time: 120_000_000 picoseconds (estimate).
-		Weight::from_parts(120_000_000, 4000)
-			.saturating_add(T::DbWeight::get().reads(6_u64))
-			.saturating_add(T::DbWeight::get().writes(5_u64))
-	}
-	fn bond_extra() -> Weight {
-		// Minimum execution time: 120_000_000 picoseconds (estimate).
-		Weight::from_parts(120_000_000, 4000)
-			.saturating_add(T::DbWeight::get().reads(4_u64))
-			.saturating_add(T::DbWeight::get().writes(4_u64))
-	}
-	fn delegate() -> Weight {
-		// Minimum execution time: 140_000_000 picoseconds (estimate).
-		Weight::from_parts(140_000_000, 4000)
-			.saturating_add(T::DbWeight::get().reads(5_u64))
-			.saturating_add(T::DbWeight::get().writes(5_u64))
-	}
-	fn unbond() -> Weight {
-		// Minimum execution time: 90_000_000 picoseconds (estimate).
-		Weight::from_parts(90_000_000, 4000)
-			.saturating_add(T::DbWeight::get().reads(3_u64))
-			.saturating_add(T::DbWeight::get().writes(3_u64))
-	}
-	fn rebond() -> Weight {
-		// Minimum execution time: 90_000_000 picoseconds (estimate).
-		Weight::from_parts(90_000_000, 4000)
-			.saturating_add(T::DbWeight::get().reads(3_u64))
-			.saturating_add(T::DbWeight::get().writes(3_u64))
-	}
-	fn withdraw() -> Weight {
-		// Minimum execution time: 220_000_000 picoseconds (estimate).
-		Weight::from_parts(220_000_000, 6500)
-			.saturating_add(T::DbWeight::get().reads(8_u64))
-			.saturating_add(T::DbWeight::get().writes(8_u64))
-	}
-	fn set_commission() -> Weight {
-		// Minimum execution time: 40_000_000 picoseconds (estimate).
-		Weight::from_parts(40_000_000, 4000)
-			.saturating_add(T::DbWeight::get().reads(2_u64))
-			.saturating_add(T::DbWeight::get().writes(1_u64))
-	}
-	fn validate() -> Weight {
-		// Minimum execution time: 70_000_000 picoseconds (estimate).
-		Weight::from_parts(70_000_000, 4000)
-			.saturating_add(T::DbWeight::get().reads(4_u64))
-			.saturating_add(T::DbWeight::get().writes(4_u64))
-	}
-	fn become_verifier() -> Weight {
-		// Minimum execution time: 40_000_000 picoseconds (estimate).
-		Weight::from_parts(40_000_000, 4000)
-			.saturating_add(T::DbWeight::get().reads(2_u64))
-			.saturating_add(T::DbWeight::get().writes(1_u64))
-	}
-	fn register_worker() -> Weight {
-		// Minimum execution time: 130_000_000 picoseconds (estimate).
-		Weight::from_parts(130_000_000, 5000)
-			.saturating_add(T::DbWeight::get().reads(4_u64))
-			.saturating_add(T::DbWeight::get().writes(5_u64))
-	}
-	fn deregister_worker() -> Weight {
-		// Minimum execution time: 130_000_000 picoseconds (estimate).
-		Weight::from_parts(130_000_000, 5000)
-			.saturating_add(T::DbWeight::get().reads(5_u64))
-			.saturating_add(T::DbWeight::get().writes(6_u64))
-	}
-	fn chill() -> Weight {
-		// Minimum execution time: 60_000_000 picoseconds (estimate).
-		Weight::from_parts(60_000_000, 4000)
-			.saturating_add(T::DbWeight::get().reads(3_u64))
-			.saturating_add(T::DbWeight::get().writes(4_u64))
-	}
-	fn claim_rewards() -> Weight {
-		// Minimum execution time: 130_000_000 picoseconds (estimate).
-		Weight::from_parts(130_000_000, 6500)
-			.saturating_add(T::DbWeight::get().reads(6_u64))
-			.saturating_add(T::DbWeight::get().writes(6_u64))
-	}
-	/// The range of component `d` is `[0, 64]`.
-	fn slash(d: u32, ) -> Weight {
-		// Minimum execution time: 300_000_000 picoseconds (estimate).
-		Weight::from_parts(300_000_000, 8000)
-			.saturating_add(Weight::from_parts(120_000_000, 0).saturating_mul(d.into()))
-			.saturating_add(T::DbWeight::get().reads(10_u64))
-			.saturating_add(T::DbWeight::get().reads((3_u64).saturating_mul(d.into())))
-			.saturating_add(T::DbWeight::get().writes(10_u64))
-			.saturating_add(T::DbWeight::get().writes((3_u64).saturating_mul(d.into())))
-			.saturating_add(Weight::from_parts(0, 4000).saturating_mul(d.into()))
-	}
-	fn on_reward() -> Weight {
-		// Minimum execution time: 120_000_000 picoseconds (estimate).
-		Weight::from_parts(120_000_000, 6500)
-			.saturating_add(T::DbWeight::get().reads(4_u64))
-			.saturating_add(T::DbWeight::get().writes(4_u64))
-	}
-	/// The range of component `c` is `[1, 256]`.
-	fn new_session(c: u32, ) -> Weight {
-		// Minimum execution time: 60_000_000 picoseconds (estimate).
-		Weight::from_parts(60_000_000, 8000)
-			.saturating_add(Weight::from_parts(25_000_000, 0).saturating_mul(c.into()))
-			.saturating_add(T::DbWeight::get().reads(4_u64))
-			.saturating_add(T::DbWeight::get().reads((3_u64).saturating_mul(c.into())))
-			.saturating_add(Weight::from_parts(0, 3500).saturating_mul(c.into()))
-	}
+    /// Storage: `MeshStaking::Operators` (r:1 w:1)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::CounterForOperators` (r:1 w:1)
+    /// Proof: `MeshStaking::CounterForOperators` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
+    /// Storage: `Balances::Holds` (r:1 w:1)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(247), added: 2722, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Bonds` (r:1 w:1)
+    /// Proof: `MeshStaking::Bonds` (`max_values`: None, `max_size`: Some(465), added: 2940, mode: `MaxEncodedLen`)
+    fn bond() -> Weight {
+        // Minimum execution time: 386_516_000 picoseconds.
+        Weight::from_parts(430_471_000, 0)
+            .saturating_add(T::DbWeight::get().reads(4_u64))
+            .saturating_add(T::DbWeight::get().writes(4_u64))
+    }
+    /// Storage: `MeshStaking::Operators` (r:1 w:1)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `Balances::Holds` (r:1 w:1)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(247), added: 2722, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Bonds` (r:1 w:1)
+    /// Proof: `MeshStaking::Bonds` (`max_values`: None, `max_size`: Some(465), added: 2940, mode: `MaxEncodedLen`)
+    fn bond_extra() -> Weight {
+        // Minimum execution time: 407_397_000 picoseconds.
+        Weight::from_parts(447_637_000, 0)
+            .saturating_add(T::DbWeight::get().reads(3_u64))
+            .saturating_add(T::DbWeight::get().writes(3_u64))
+    }
+    /// Storage: `MeshStaking::Operators` (r:1 w:1)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Bonds` (r:1 w:1)
+    /// Proof: `MeshStaking::Bonds` (`max_values`: None, `max_size`: Some(465), added: 2940, mode: `MaxEncodedLen`)
+    /// Storage: `System::Account` (r:1 w:1)
+    /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `Balances::Holds` (r:1 w:1)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(247), added: 2722, mode: `MaxEncodedLen`)
+    fn delegate() -> Weight {
+        // Minimum execution time: 416_140_000 picoseconds.
+        Weight::from_parts(506_975_000, 0)
+            .saturating_add(T::DbWeight::get().reads(4_u64))
+            .saturating_add(T::DbWeight::get().writes(4_u64))
+    }
+    /// Storage: `Timing::UnbondingPeriod` (r:1 w:0)
+    /// Proof: `Timing::UnbondingPeriod` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Operators` (r:1 w:1)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Bonds` (r:1 w:1)
+    /// Proof: `MeshStaking::Bonds` (`max_values`: None, `max_size`: Some(465), added: 2940, mode: `MaxEncodedLen`)
+    fn unbond() -> Weight {
+        // Minimum execution time: 220_178_000 picoseconds.
+        Weight::from_parts(269_622_000, 0)
+            .saturating_add(T::DbWeight::get().reads(3_u64))
+            .saturating_add(T::DbWeight::get().writes(2_u64))
+    }
+    /// Storage: `MeshStaking::Operators` (r:1 w:1)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Bonds` (r:1 w:1)
+    /// Proof: `MeshStaking::Bonds` (`max_values`: None, `max_size`: Some(465), added: 2940, mode: `MaxEncodedLen`)
+    fn rebond() -> Weight {
+        // Minimum execution time: 189_723_000 picoseconds.
+        Weight::from_parts(216_463_000, 0)
+            .saturating_add(T::DbWeight::get().reads(2_u64))
+            .saturating_add(T::DbWeight::get().writes(2_u64))
+    }
+    /// Storage: `MeshStaking::Operators` (r:1 w:1)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Bonds` (r:1 w:1)
+    /// Proof: `MeshStaking::Bonds` (`max_values`: None, `max_size`: Some(465), added: 2940, mode: `MaxEncodedLen`)
+    /// Storage: `System::Account` (r:2 w:2)
+    /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `Balances::Holds` (r:1 w:1)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(247), added: 2722, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Workers` (r:1 w:0)
+    /// Proof: `MeshStaking::Workers` (`max_values`: None, `max_size`: Some(705), added: 3180, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::CounterForOperators` (r:1 w:1)
+    /// Proof: `MeshStaking::CounterForOperators` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
+    fn withdraw() -> Weight {
+        // Minimum execution time: 581_055_000 picoseconds.
+        Weight::from_parts(662_027_000, 0)
+            .saturating_add(T::DbWeight::get().reads(7_u64))
+            .saturating_add(T::DbWeight::get().writes(6_u64))
+    }
+    /// Storage: `MeshStaking::Operators` (r:1 w:1)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    fn set_commission() -> Weight {
+        // Minimum execution time: 130_625_000 picoseconds.
+        Weight::from_parts(167_169_000, 0)
+            .saturating_add(T::DbWeight::get().reads(1_u64))
+            .saturating_add(T::DbWeight::get().writes(1_u64))
+    }
+    /// Storage: `MeshStaking::Operators` (r:1 w:1)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `Session::NextKeys` (r:1 w:0)
+    /// Proof: `Session::NextKeys` (`max_values`: None, `max_size`: None, mode: `Measured`)
+    /// Storage: `MeshStaking::CounterForCandidates` (r:1 w:1)
+    /// Proof: `MeshStaking::CounterForCandidates` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Candidates` (r:1 w:1)
+    /// Proof: `MeshStaking::Candidates` (`max_values`: None, `max_size`: Some(48), added: 2523, mode: `MaxEncodedLen`)
+    fn validate() -> Weight {
+        // Minimum execution time: 220_819_000 picoseconds.
+        Weight::from_parts(251_705_000, 0)
+            .saturating_add(T::DbWeight::get().reads(4_u64))
+            .saturating_add(T::DbWeight::get().writes(3_u64))
+    }
+    /// Storage: `MeshStaking::Operators` (r:1 w:1)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    fn become_verifier() -> Weight {
+        // Minimum execution time: 127_370_000 picoseconds.
+        Weight::from_parts(141_521_000, 0)
+            .saturating_add(T::DbWeight::get().reads(1_u64))
+            .saturating_add(T::DbWeight::get().writes(1_u64))
+    }
+    /// Storage: `MeshStaking::Operators` (r:1 w:1)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Workers` (r:1 w:1)
+    /// Proof: `MeshStaking::Workers` (`max_values`: None, `max_size`: Some(705), added: 3180, mode: `MaxEncodedLen`)
+    /// Storage: `Balances::Holds` (r:1 w:1)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(247), added: 2722, mode: `MaxEncodedLen`)
+    fn register_worker() -> Weight {
+        // Minimum execution time: 383_491_000 picoseconds.
+        Weight::from_parts(437_321_000, 0)
+            .saturating_add(T::DbWeight::get().reads(3_u64))
+            .saturating_add(T::DbWeight::get().writes(3_u64))
+    }
+    /// Storage: `MeshStaking::Workers` (r:1 w:1)
+    /// Proof: `MeshStaking::Workers` (`max_values`: None, `max_size`: Some(705), added: 3180, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Operators` (r:1 w:1)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `Balances::Holds` (r:1 w:1)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(247), added: 2722, mode: `MaxEncodedLen`)
+    fn deregister_worker() -> Weight {
+        // Minimum execution time: 339_666_000 picoseconds.
+        Weight::from_parts(432_244_000, 0)
+            .saturating_add(T::DbWeight::get().reads(3_u64))
+            .saturating_add(T::DbWeight::get().writes(3_u64))
+    }
+    /// Storage: `MeshStaking::Operators` (r:1 w:1)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Candidates` (r:1 w:1)
+    /// Proof: `MeshStaking::Candidates` (`max_values`: None, `max_size`: Some(48), added: 2523, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::CounterForCandidates` (r:1 w:1)
+    /// Proof: `MeshStaking::CounterForCandidates` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
+    fn chill() -> Weight {
+        // Minimum execution time: 173_008_000 picoseconds.
+        Weight::from_parts(200_449_000, 0)
+            .saturating_add(T::DbWeight::get().reads(3_u64))
+            .saturating_add(T::DbWeight::get().writes(3_u64))
+    }
+    /// Storage: `MeshStaking::Operators` (r:1 w:1)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Bonds` (r:1 w:1)
+    /// Proof: `MeshStaking::Bonds` (`max_values`: None, `max_size`: Some(465), added: 2940, mode: `MaxEncodedLen`)
+    /// Storage: `System::Account` (r:2 w:2)
+    /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    fn claim_rewards() -> Weight {
+        // Minimum execution time: 402_179_000 picoseconds.
+        Weight::from_parts(514_597_000, 0)
+            .saturating_add(T::DbWeight::get().reads(4_u64))
+            .saturating_add(T::DbWeight::get().writes(4_u64))
+    }
+    /// Storage: `MeshStaking::Operators` (r:1 w:1)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Bonds` (r:66 w:65)
+    /// Proof: `MeshStaking::Bonds` (`max_values`: None, `max_size`: Some(465), added: 2940, mode: `MaxEncodedLen`)
+    /// Storage: `Balances::Holds` (r:65 w:65)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(247), added: 2722, mode: `MaxEncodedLen`)
+    /// Storage: `System::Account` (r:67 w:67)
+    /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Candidates` (r:1 w:1)
+    /// Proof: `MeshStaking::Candidates` (`max_values`: None, `max_size`: Some(48), added: 2523, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::CounterForCandidates` (r:1 w:1)
+    /// Proof: `MeshStaking::CounterForCandidates` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
+    /// The range of component `d` is `[0, 64]`.
+    fn slash(d: u32, ) -> Weight {
+        // Minimum execution time: 897_246_000 picoseconds.
+        Weight::from_parts(1_484_797_310, 0)
+            // Standard error: 24_579_524
+            .saturating_add(Weight::from_parts(275_468_876, 0).saturating_mul(d.into()))
+            .saturating_add(T::DbWeight::get().reads(9_u64))
+            .saturating_add(T::DbWeight::get().reads((3_u64).saturating_mul(d.into())))
+            .saturating_add(T::DbWeight::get().writes(8_u64))
+            .saturating_add(T::DbWeight::get().writes((3_u64).saturating_mul(d.into())))
+    }
+    /// Storage: `MeshStaking::Operators` (r:1 w:1)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `System::Account` (r:2 w:2)
+    /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    fn on_reward() -> Weight {
+        // Minimum execution time: 317_173_000 picoseconds.
+        Weight::from_parts(448_779_000, 0)
+            .saturating_add(T::DbWeight::get().reads(3_u64))
+            .saturating_add(T::DbWeight::get().writes(3_u64))
+    }
+    /// Storage: `MeshStaking::Candidates` (r:257 w:0)
+    /// Proof: `MeshStaking::Candidates` (`max_values`: None, `max_size`: Some(48), added: 2523, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Operators` (r:256 w:0)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `Session::NextKeys` (r:256 w:0)
+    /// Proof: `Session::NextKeys` (`max_values`: None, `max_size`: None, mode: `Measured`)
+    /// The range of component `c` is `[1, 256]`.
+    fn new_session(c: u32, ) -> Weight {
+        // Minimum execution time: 160_820_000 picoseconds.
+        Weight::from_parts(4_991_916_493, 0)
+            // Standard error: 21_981_745
+            .saturating_add(Weight::from_parts(243_616_804, 0).saturating_mul(c.into()))
+            .saturating_add(T::DbWeight::get().reads(1_u64))
+            .saturating_add(T::DbWeight::get().reads((3_u64).saturating_mul(c.into())))
+    }
 }
 
-// For backwards compatibility and tests.
 impl WeightInfo for () {
-	fn bond() -> Weight {
-		// Minimum execution time: 120_000_000 picoseconds (estimate).
-		Weight::from_parts(120_000_000, 4000)
-			.saturating_add(RocksDbWeight::get().reads(6_u64))
-			.saturating_add(RocksDbWeight::get().writes(5_u64))
-	}
-	fn bond_extra() -> Weight {
-		// Minimum execution time: 120_000_000 picoseconds (estimate).
-		Weight::from_parts(120_000_000, 4000)
-			.saturating_add(RocksDbWeight::get().reads(4_u64))
-			.saturating_add(RocksDbWeight::get().writes(4_u64))
-	}
-	fn delegate() -> Weight {
-		// Minimum execution time: 140_000_000 picoseconds (estimate).
-		Weight::from_parts(140_000_000, 4000)
-			.saturating_add(RocksDbWeight::get().reads(5_u64))
-			.saturating_add(RocksDbWeight::get().writes(5_u64))
-	}
-	fn unbond() -> Weight {
-		// Minimum execution time: 90_000_000 picoseconds (estimate).
-		Weight::from_parts(90_000_000, 4000)
-			.saturating_add(RocksDbWeight::get().reads(3_u64))
-			.saturating_add(RocksDbWeight::get().writes(3_u64))
-	}
-	fn rebond() -> Weight {
-		// Minimum execution time: 90_000_000 picoseconds (estimate).
-		Weight::from_parts(90_000_000, 4000)
-			.saturating_add(RocksDbWeight::get().reads(3_u64))
-			.saturating_add(RocksDbWeight::get().writes(3_u64))
-	}
-	fn withdraw() -> Weight {
-		// Minimum execution time: 220_000_000 picoseconds (estimate).
-		Weight::from_parts(220_000_000, 6500)
-			.saturating_add(RocksDbWeight::get().reads(8_u64))
-			.saturating_add(RocksDbWeight::get().writes(8_u64))
-	}
-	fn set_commission() -> Weight {
-		// Minimum execution time: 40_000_000 picoseconds (estimate).
-		Weight::from_parts(40_000_000, 4000)
-			.saturating_add(RocksDbWeight::get().reads(2_u64))
-			.saturating_add(RocksDbWeight::get().writes(1_u64))
-	}
-	fn validate() -> Weight {
-		// Minimum execution time: 70_000_000 picoseconds (estimate).
-		Weight::from_parts(70_000_000, 4000)
-			.saturating_add(RocksDbWeight::get().reads(4_u64))
-			.saturating_add(RocksDbWeight::get().writes(4_u64))
-	}
-	fn become_verifier() -> Weight {
-		// Minimum execution time: 40_000_000 picoseconds (estimate).
-		Weight::from_parts(40_000_000, 4000)
-			.saturating_add(RocksDbWeight::get().reads(2_u64))
-			.saturating_add(RocksDbWeight::get().writes(1_u64))
-	}
-	fn register_worker() -> Weight {
-		// Minimum execution time: 130_000_000 picoseconds (estimate).
-		Weight::from_parts(130_000_000, 5000)
-			.saturating_add(RocksDbWeight::get().reads(4_u64))
-			.saturating_add(RocksDbWeight::get().writes(5_u64))
-	}
-	fn deregister_worker() -> Weight {
-		// Minimum execution time: 130_000_000 picoseconds (estimate).
-		Weight::from_parts(130_000_000, 5000)
-			.saturating_add(RocksDbWeight::get().reads(5_u64))
-			.saturating_add(RocksDbWeight::get().writes(6_u64))
-	}
-	fn chill() -> Weight {
-		// Minimum execution time: 60_000_000 picoseconds (estimate).
-		Weight::from_parts(60_000_000, 4000)
-			.saturating_add(RocksDbWeight::get().reads(3_u64))
-			.saturating_add(RocksDbWeight::get().writes(4_u64))
-	}
-	fn claim_rewards() -> Weight {
-		// Minimum execution time: 130_000_000 picoseconds (estimate).
-		Weight::from_parts(130_000_000, 6500)
-			.saturating_add(RocksDbWeight::get().reads(6_u64))
-			.saturating_add(RocksDbWeight::get().writes(6_u64))
-	}
-	/// The range of component `d` is `[0, 64]`.
-	fn slash(d: u32, ) -> Weight {
-		// Minimum execution time: 300_000_000 picoseconds (estimate).
-		Weight::from_parts(300_000_000, 8000)
-			.saturating_add(Weight::from_parts(120_000_000, 0).saturating_mul(d.into()))
-			.saturating_add(RocksDbWeight::get().reads(10_u64))
-			.saturating_add(RocksDbWeight::get().reads((3_u64).saturating_mul(d.into())))
-			.saturating_add(RocksDbWeight::get().writes(10_u64))
-			.saturating_add(RocksDbWeight::get().writes((3_u64).saturating_mul(d.into())))
-			.saturating_add(Weight::from_parts(0, 4000).saturating_mul(d.into()))
-	}
-	fn on_reward() -> Weight {
-		// Minimum execution time: 120_000_000 picoseconds (estimate).
-		Weight::from_parts(120_000_000, 6500)
-			.saturating_add(RocksDbWeight::get().reads(4_u64))
-			.saturating_add(RocksDbWeight::get().writes(4_u64))
-	}
-	/// The range of component `c` is `[1, 256]`.
-	fn new_session(c: u32, ) -> Weight {
-		// Minimum execution time: 60_000_000 picoseconds (estimate).
-		Weight::from_parts(60_000_000, 8000)
-			.saturating_add(Weight::from_parts(25_000_000, 0).saturating_mul(c.into()))
-			.saturating_add(RocksDbWeight::get().reads(4_u64))
-			.saturating_add(RocksDbWeight::get().reads((3_u64).saturating_mul(c.into())))
-			.saturating_add(Weight::from_parts(0, 3500).saturating_mul(c.into()))
-	}
+    fn bond() -> Weight {
+        Weight::from_parts(430_471_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(4_u64))
+            .saturating_add(ParityDbWeight::get().writes(4_u64))
+    }
+    fn bond_extra() -> Weight {
+        Weight::from_parts(447_637_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(3_u64))
+            .saturating_add(ParityDbWeight::get().writes(3_u64))
+    }
+    fn delegate() -> Weight {
+        Weight::from_parts(506_975_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(4_u64))
+            .saturating_add(ParityDbWeight::get().writes(4_u64))
+    }
+    fn unbond() -> Weight {
+        Weight::from_parts(269_622_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(3_u64))
+            .saturating_add(ParityDbWeight::get().writes(2_u64))
+    }
+    fn rebond() -> Weight {
+        Weight::from_parts(216_463_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(2_u64))
+            .saturating_add(ParityDbWeight::get().writes(2_u64))
+    }
+    fn withdraw() -> Weight {
+        Weight::from_parts(662_027_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(7_u64))
+            .saturating_add(ParityDbWeight::get().writes(6_u64))
+    }
+    fn set_commission() -> Weight {
+        Weight::from_parts(167_169_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(1_u64))
+            .saturating_add(ParityDbWeight::get().writes(1_u64))
+    }
+    fn validate() -> Weight {
+        Weight::from_parts(251_705_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(4_u64))
+            .saturating_add(ParityDbWeight::get().writes(3_u64))
+    }
+    fn become_verifier() -> Weight {
+        Weight::from_parts(141_521_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(1_u64))
+            .saturating_add(ParityDbWeight::get().writes(1_u64))
+    }
+    fn register_worker() -> Weight {
+        Weight::from_parts(437_321_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(3_u64))
+            .saturating_add(ParityDbWeight::get().writes(3_u64))
+    }
+    fn deregister_worker() -> Weight {
+        Weight::from_parts(432_244_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(3_u64))
+            .saturating_add(ParityDbWeight::get().writes(3_u64))
+    }
+    fn chill() -> Weight {
+        Weight::from_parts(200_449_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(3_u64))
+            .saturating_add(ParityDbWeight::get().writes(3_u64))
+    }
+    fn claim_rewards() -> Weight {
+        Weight::from_parts(514_597_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(4_u64))
+            .saturating_add(ParityDbWeight::get().writes(4_u64))
+    }
+    fn slash(d: u32, ) -> Weight {
+        Weight::from_parts(1_484_797_310, 0)
+            .saturating_add(Weight::from_parts(275_468_876, 0).saturating_mul(d.into()))
+            .saturating_add(ParityDbWeight::get().reads(9_u64))
+            .saturating_add(ParityDbWeight::get().reads((3_u64).saturating_mul(d.into())))
+            .saturating_add(ParityDbWeight::get().writes(8_u64))
+            .saturating_add(ParityDbWeight::get().writes((3_u64).saturating_mul(d.into())))
+    }
+    fn on_reward() -> Weight {
+        Weight::from_parts(448_779_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(3_u64))
+            .saturating_add(ParityDbWeight::get().writes(3_u64))
+    }
+    fn new_session(c: u32, ) -> Weight {
+        Weight::from_parts(4_991_916_493, 0)
+            .saturating_add(Weight::from_parts(243_616_804, 0).saturating_mul(c.into()))
+            .saturating_add(ParityDbWeight::get().reads(1_u64))
+            .saturating_add(ParityDbWeight::get().reads((3_u64).saturating_mul(c.into())))
+    }
 }

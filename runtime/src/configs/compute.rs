@@ -168,8 +168,12 @@ pub struct BenchmarkStage;
 #[cfg(feature = "runtime-benchmarks")]
 impl pallet_jobs::BenchmarkHelper<crate::AccountId> for BenchmarkStage {
     fn make_host(who: &crate::AccountId) {
-        use frame_support::traits::fungible::Mutate;
+        use frame_support::{storage::unhashed, traits::fungible::Mutate};
+        use sp_io::hashing::twox_128;
         MeshStaking::bench_make_host(who);
+        // A block has the randomness of its parent; benchmarks have no blocks.
+        let randomness = [twox_128(b"Babe"), twox_128(b"AuthorVrfRandomness")].concat();
+        unhashed::put(&randomness, &Some([1u8; 32]));
         // Payments are dearest when there is somebody to share them with.
         let delegator: crate::AccountId = frame_benchmarking::account("delegator", 0, 0);
         Balances::set_balance(&delegator, 1_000_000 * MESH);
