@@ -12,7 +12,8 @@ step_node() {
 	if [[ ! -r $modules/.llmesh-stamp || $(<"$modules/.llmesh-stamp") != "$key" ]]; then
 		say "npm ci"
 		logged "npm could not install the packages" "check the network and run this again" \
-			npm ci --prefix "$LLMESH_ROOT" --no-audit --no-fund --no-update-notifier --ignore-scripts
+			npm ci --prefix "$LLMESH_ROOT" --prefer-offline --fetch-timeout=60000 --fetch-retries=5 --no-audit --no-fund \
+			--no-update-notifier --ignore-scripts
 		printf '%s\n' "$key" >"$modules/.llmesh-stamp"
 	fi
 	exec 8<&-
