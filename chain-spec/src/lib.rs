@@ -130,7 +130,7 @@ mod tests {
     use super::*;
     use sc_service::ChainSpec as _;
     use sp_runtime::BuildStorage;
-    use std::{fs, path::Path};
+    use std::fs;
 
     /// What a node writes into a new database is what anyone gets who builds the state from the specification's file.
     #[test]
@@ -148,13 +148,20 @@ mod tests {
         }
     }
 
+    /// Asked for at run time: a target folder can be shared by several checkouts.
+    fn manifest_dir() -> std::path::PathBuf {
+        std::env::var_os("CARGO_MANIFEST_DIR")
+            .expect("cargo sets it for tests")
+            .into()
+    }
+
     /// The committed files are what the runtime's presets say. After a wanted change:
     /// `LLMESH_WRITE_CHAIN_SPECS=1 cargo test -p llmesh-chain-spec`.
     #[test]
     fn committed_files_match_the_presets() {
         let write = std::env::var_os("LLMESH_WRITE_CHAIN_SPECS").is_some();
         for preset in PRESETS {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("{preset}.json"));
+            let path = manifest_dir().join(format!("{preset}.json"));
             let expected = plain_without_code(preset).unwrap();
             if write {
                 fs::write(&path, &expected).unwrap();

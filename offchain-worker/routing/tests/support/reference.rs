@@ -36,8 +36,10 @@ impl Reference {
     }
 
     fn try_start() -> Result<Self, String> {
-        let script =
-            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/python/routing_reference.py");
+        // Asked for at run time: a target folder can be shared by several checkouts.
+        let manifest_dir =
+            env::var_os("CARGO_MANIFEST_DIR").ok_or("CARGO_MANIFEST_DIR is not set: run it by cargo")?;
+        let script = PathBuf::from(manifest_dir).join("../../tests/python/routing_reference.py");
         let cache = match (env::var_os("LLMESH_CACHE"), env::var_os("HOME")) {
             (Some(cache), _) => PathBuf::from(cache),
             (None, Some(home)) => PathBuf::from(home).join(".cache/llmesh"),
