@@ -73,7 +73,11 @@ async fn answer(
             } else {
                 "503 Service Unavailable"
             };
-            (code, "application/json", format!("{}\n", status.to_json()))
+            let mut document = status.to_json();
+            if let (Some(object), Some(net)) = (document.as_object_mut(), metrics.net_json()) {
+                object.insert("mesh".into(), net);
+            }
+            (code, "application/json", format!("{document}\n"))
         }
         ("GET" | "HEAD", _) => (
             "404 Not Found",

@@ -8,6 +8,8 @@
 //! - [`embedded`] starts one inside a node.
 //! - [`cli`] is the command line, a thin layer over this library.
 //!
+//! - [`net`] is the worker in the mesh: sealed requests, routing, payments by channels, models from peers.
+//!
 //! Inside: [`reconcile`] decides (pure, no I/O), `service` does, [`state`] remembers across crashes, [`status`] says how
 //! things are and what to do about it.
 
@@ -16,6 +18,7 @@ pub mod cli;
 pub mod embedded;
 pub mod host;
 pub mod manifest;
+pub mod net;
 pub mod reconcile;
 pub mod state;
 pub mod status;

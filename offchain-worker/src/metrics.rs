@@ -1,10 +1,14 @@
 //! Prometheus metrics.
 
-use crate::status::{Fault, State, Status};
+use crate::{
+    net::{Report, Reporter},
+    status::{Fault, State, Status},
+};
 use prometheus::{
-    Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
     core::Collector,
 };
+use std::sync::{Arc, OnceLock};
 
 /// How a job ended for this worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +30,143 @@ pub(crate) struct Metrics {
     faults: IntGaugeVec,
     in_flight: IntGaugeVec,
     best_block: IntGauge,
+    net: Arc<OnceLock<Net>>,
+}
+
+/// A worker's part in the mesh; there once it joined.
+struct Net {
+    reporter: Reporter,
+    metrics: NetMetrics,
+}
+
+/// What is read off a [`Report`] when metrics are asked for.
+struct NetMetrics {
+    peers: IntGaugeVec,
+    known: IntGaugeVec,
+    requests: IntCounterVec,
+    refusals: IntCounterVec,
+    queue: IntGaugeVec,
+    earned: IntCounter,
+    unsettled: IntGauge,
+    busy: prometheus::Counter,
+    events: IntCounterVec,
+    links: IntGaugeVec,
+    link_bytes: IntGaugeVec,
+    saved: IntGauge,
+}
+
+impl NetMetrics {
+    fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let gauges = |name, help, label| IntGaugeVec::new(Opts::new(name, help), &[label]);
+        let counters = |name, help, label| IntCounterVec::new(Opts::new(name, help), &[label]);
+        let metrics = Self {
+            peers: gauges("llmesh_mesh_peers", "Connected peers by how they are connected", "connection")?,
+            known: gauges("llmesh_mesh_known", "What is known of the mesh's links", "what")?,
+            requests: counters(
+                "llmesh_mesh_requests_total",
+                "Requests of the mesh by what this worker did for them",
+                "part",
+            )?,
+            refusals: counters(
+                "llmesh_mesh_refusals_total",
+                "Requests of the mesh that were refused here, by reason",
+                "reason",
+            )?,
+            queue: gauges("llmesh_mesh_queue", "Requests of the mesh at this host", "stage")?,
+            earned: IntCounter::new(
+                "llmesh_mesh_earned_microplanck_total",
+                "Millions of planck earned by answers since the start",
+            )?,
+            unsettled: IntGauge::new(
+                "llmesh_mesh_unsettled_microplanck",
+                "Millions of planck in vouchers that are not claimed",
+            )?,
+            busy: prometheus::Counter::new(
+                "llmesh_mesh_inference_seconds_total",
+                "Time spent computing answers for the mesh",
+            )?,
+            events: counters("llmesh_mesh_events_total", "What happened in the mesh", "event")?,
+            links: gauges("llmesh_mesh_links", "Open links by kind", "kind")?,
+            link_bytes: gauges("llmesh_mesh_link_bytes", "Bytes over the open links", "direction")?,
+            saved: IntGauge::new(
+                "llmesh_mesh_compression_saved_bytes",
+                "Bytes that compression saved on the open links",
+            )?,
+        };
+        let all: [Box<dyn Collector>; 12] = [
+            Box::new(metrics.peers.clone()),
+            Box::new(metrics.known.clone()),
+            Box::new(metrics.requests.clone()),
+            Box::new(metrics.refusals.clone()),
+            Box::new(metrics.queue.clone()),
+            Box::new(metrics.earned.clone()),
+            Box::new(metrics.unsettled.clone()),
+            Box::new(metrics.busy.clone()),
+            Box::new(metrics.events.clone()),
+            Box::new(metrics.links.clone()),
+            Box::new(metrics.link_bytes.clone()),
+            Box::new(metrics.saved.clone()),
+        ];
+        for collector in all {
+            registry.register(collector)?;
+        }
+        Ok(metrics)
+    }
+
+    fn set(&self, report: &Report) {
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        // In millions of planck: a gauge is 64 bits wide, and 2^63 planck are only nine million MESH.
+        let millions = |planck: u128| u64::try_from(planck / 1_000_000).unwrap_or(u64::MAX);
+        for (label, count) in [
+            ("direct", report.peers.saturating_sub(report.relayed)),
+            ("relayed", report.relayed),
+        ] {
+            self.peers.with_label_values(&[label]).set(number(count));
+        }
+        for (label, count) in [("workers", report.known_peers), ("links", report.known_links)] {
+            self.known.with_label_values(&[label]).set(number(count));
+        }
+        for (label, count) in [
+            ("served", report.served),
+            ("forwarded", report.forwarded),
+            ("asked", report.asked),
+            ("unanswered", report.unanswered),
+        ] {
+            raise(&self.requests.with_label_values(&[label]), count);
+        }
+        for (reason, count) in &report.refusals {
+            raise(&self.refusals.with_label_values(&[reason]), *count);
+        }
+        for (label, count) in [("waiting", report.waiting), ("computing", report.running)] {
+            self.queue.with_label_values(&[label]).set(number(count));
+        }
+        raise(&self.earned, millions(report.earned));
+        self.unsettled
+            .set(i64::try_from(millions(report.unsettled)).unwrap_or(i64::MAX));
+        let busy = report.busy_us as f64 / 1e6;
+        self.busy.inc_by((busy - self.busy.get()).max(0.0));
+        for (event, count) in report.mesh.all() {
+            raise(&self.events.with_label_values(&[event]), count);
+        }
+        self.links.reset();
+        let (mut read, mut written, mut saved) = (0u64, 0u64, 0u64);
+        for (kind, stats) in &report.links {
+            self.links.with_label_values(&[kind.name()]).inc();
+            read = read.saturating_add(stats.bytes_in);
+            written = written.saturating_add(stats.bytes_out);
+            saved = saved.saturating_add(stats.compression_saved);
+        }
+        for (label, bytes) in [("in", read), ("out", written)] {
+            self.link_bytes
+                .with_label_values(&[label])
+                .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
+        self.saved.set(i64::try_from(saved).unwrap_or(i64::MAX));
+    }
+}
+
+fn raise(counter: &IntCounter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
 }
 
 impl Metrics {
@@ -64,6 +205,7 @@ impl Metrics {
                 &["stage"],
             )?,
             best_block: IntGauge::new("llmesh_worker_best_block", "The best block that was seen")?,
+            net: Arc::default(),
             registry,
         };
         let all: [Box<dyn Collector>; 6] = [
@@ -119,7 +261,45 @@ impl Metrics {
         self.best_block.set(status.best_block.unwrap_or_default().into());
     }
 
+    /// Shows the mesh too from now on.
+    pub fn show_net(&self, reporter: Reporter) {
+        match NetMetrics::new(&self.registry) {
+            Ok(metrics) => drop(self.net.set(Net { reporter, metrics })),
+            Err(error) => tracing::error!(%error, "there are no metrics of the mesh"),
+        }
+    }
+
+    /// The worker's part in the mesh as JSON; `None` while it takes none.
+    pub fn net_json(&self) -> Option<serde_json::Value> {
+        let report = self.net.get()?.reporter.report();
+        let fetches: Vec<_> = report
+            .fetches
+            .iter()
+            .map(|f| serde_json::json!({"model": f.name, "done": f.done, "total": f.total, "trouble": f.trouble}))
+            .collect();
+        Some(serde_json::json!({
+            "peer_id": report.peer_id,
+            "addresses": report.addresses,
+            "peers": report.peers,
+            "relayed": report.relayed,
+            "known": {"workers": report.known_peers, "links": report.known_links},
+            "waiting": report.waiting,
+            "computing": report.running,
+            "served": report.served,
+            "forwarded": report.forwarded,
+            "asked": report.asked,
+            "unanswered": report.unanswered,
+            "refusals": report.refusals,
+            "earned": report.earned.to_string(),
+            "unsettled": report.unsettled.to_string(),
+            "fetches": fetches,
+        }))
+    }
+
     pub fn render(&self) -> String {
+        if let Some(net) = self.net.get() {
+            net.metrics.set(&net.reporter.report());
+        }
         TextEncoder::new()
             .encode_to_string(&self.registry.gather())
             .unwrap_or_default()

@@ -4,6 +4,7 @@ use crate::{
     Status, http,
     lock::StateLock,
     metrics::Metrics,
+    net::Net,
     reconcile::{Core, Limits, Stored},
     service::{Parts, Service},
     state::{RedbStore, ResultStore, StateError},
@@ -78,10 +79,16 @@ pub struct Handle {
     stop: watch::Sender<bool>,
     status: watch::Receiver<Status>,
     metrics: Option<SocketAddr>,
+    collected: Metrics,
     task: JoinHandle<Result<(), WorkerError>>,
 }
 
 impl Handle {
+    /// Makes metrics and health show this worker's part in the mesh too.
+    pub fn show_net(&self, net: &Net) {
+        self.collected.show_net(net.reporter());
+    }
+
     /// How the worker is.
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
@@ -191,6 +198,7 @@ impl Worker {
         if let Some(listener) = listener {
             background.spawn(http::serve(listener, metrics.clone(), status.clone()));
         }
+        let collected = metrics.clone();
         let service = Service::new(Parts {
             core,
             config,
@@ -208,6 +216,7 @@ impl Worker {
             stop,
             status,
             metrics: metrics_address,
+            collected,
             task,
         })
     }

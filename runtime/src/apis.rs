@@ -3,7 +3,7 @@
 use crate::{
     AccountId, Babe, Balance, Block, BlockNumber, Executive, Grandpa, Hash, Header, Historical,
     InherentDataExt, Jobs, MeshStaking, ModelRegistry, Nonce, Reputation, Runtime, RuntimeCall,
-    RuntimeGenesisConfig, SessionKeys, System, TransactionPayment, UncheckedExtrinsic, VERSION,
+    RuntimeGenesisConfig, SessionKeys, Settlement, System, TransactionPayment, UncheckedExtrinsic, VERSION,
     constants::time::PRIMARY_PROBABILITY, genesis_presets, timing::EpochSlots,
 };
 use alloc::vec::Vec;
@@ -14,9 +14,10 @@ use frame_support::{
     weights::Weight,
 };
 use llmesh_primitives::{
-    Job, JobId, JobResult, ModelVersion, ModelVersionId, OfferTerms, Priority, SemVer, StakeAccount, Tensors,
+    Channel, ChannelId, Job, JobId, JobResult, LaneId, ModelVersion, ModelVersionId, OfferTerms, Priority,
+    SemVer, StakeAccount, Tensors,
     api::{HostStatus, Quote, WorkItem},
-    traits::ReputationProvider,
+    traits::{Escrow, ReputationProvider},
 };
 use pallet_transaction_payment::{FeeDetails, RuntimeDispatchInfo};
 use sp_api::impl_runtime_apis;
@@ -296,6 +297,25 @@ impl_runtime_apis! {
 
         fn next_validators() -> Vec<AccountId> {
             MeshStaking::next_validators()
+        }
+    }
+
+    impl llmesh_primitives::api::SettlementApi<Block, AccountId, BlockNumber> for Runtime {
+        fn channel(id: ChannelId) -> Option<Channel<AccountId, BlockNumber>> {
+            Settlement::channel(id)
+        }
+
+        fn channels_of(payer: AccountId) -> Vec<(ChannelId, Channel<AccountId, BlockNumber>)> {
+            Settlement::channels_of(payer)
+        }
+
+        fn lanes_of(host: AccountId, from: ChannelId, limit: u32) -> Vec<(ChannelId, LaneId)> {
+            Settlement::lanes_of(host, from, limit)
+        }
+
+        fn fee(model: ModelVersionId, price: u128, priority: Priority) -> Option<u128> {
+            let complexity = ModelRegistry::version(model)?.manifest.complexity;
+            <Settlement as Escrow<AccountId>>::fee(model, price, complexity, priority)
         }
     }
 

@@ -40,9 +40,14 @@ pub mod time {
     /// Blocks that stake stays locked after it was unbonded, where genesis does not say otherwise: seven days.
     pub const DEFAULT_UNBONDING_PERIOD: BlockNumber = 7 * DAYS;
 
-    /// The same two on a developer's machine: epochs of two minutes, stake free after 100 seconds.
+    /// Blocks for which hosts can claim from a payment channel that its payer closed, where genesis does not say
+    /// otherwise: a day.
+    pub const DEFAULT_CHALLENGE_WINDOW: BlockNumber = DAYS;
+
+    /// The same three on a developer's machine: epochs of two minutes, stake free after 100 seconds, claims for 40.
     pub const DEV_EPOCH_DURATION: u64 = 60;
     pub const DEV_UNBONDING_PERIOD: BlockNumber = 50;
+    pub const DEV_CHALLENGE_WINDOW: BlockNumber = 20;
 }
 
 /// How much fits into a block.

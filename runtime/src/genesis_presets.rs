@@ -7,7 +7,10 @@ use crate::{
     configs::system::TreasuryAccount,
     constants::{
         currency::MESH,
-        time::{DEFAULT_EPOCH_DURATION, DEFAULT_UNBONDING_PERIOD, DEV_EPOCH_DURATION, DEV_UNBONDING_PERIOD},
+        time::{
+            DEFAULT_CHALLENGE_WINDOW, DEFAULT_EPOCH_DURATION, DEFAULT_UNBONDING_PERIOD, DEV_CHALLENGE_WINDOW,
+            DEV_EPOCH_DURATION, DEV_UNBONDING_PERIOD,
+        },
     },
 };
 use alloc::{vec, vec::Vec};
@@ -80,13 +83,12 @@ fn staging() -> Value {
         })
         .collect();
     let endowed = validators.iter().map(|validator| validator.0.clone()).collect();
-    genesis(
-        validators,
-        endowed,
-        None,
-        DEFAULT_EPOCH_DURATION,
-        DEFAULT_UNBONDING_PERIOD,
-    )
+    let timing = TimingConfig {
+        epoch_duration: DEFAULT_EPOCH_DURATION,
+        unbonding_period: DEFAULT_UNBONDING_PERIOD,
+        challenge_window: DEFAULT_CHALLENGE_WINDOW,
+    };
+    genesis(validators, endowed, None, timing)
 }
 
 fn developers_chain(validators: Vec<Validator>) -> Value {
@@ -94,13 +96,12 @@ fn developers_chain(validators: Vec<Validator>) -> Value {
         .map(|key| key.to_account_id())
         .collect();
     let sudo = Sr25519Keyring::Alice.to_account_id();
-    genesis(
-        validators,
-        endowed,
-        Some(sudo),
-        DEV_EPOCH_DURATION,
-        DEV_UNBONDING_PERIOD,
-    )
+    let timing = TimingConfig {
+        epoch_duration: DEV_EPOCH_DURATION,
+        unbonding_period: DEV_UNBONDING_PERIOD,
+        challenge_window: DEV_CHALLENGE_WINDOW,
+    };
+    genesis(validators, endowed, Some(sudo), timing)
 }
 
 fn well_known(account: Sr25519Keyring, finality: Ed25519Keyring) -> Validator {
@@ -115,18 +116,14 @@ fn genesis(
     validators: Vec<Validator>,
     endowed: Vec<AccountId>,
     sudo: Option<AccountId>,
-    epoch_duration: u64,
-    unbonding_period: u32,
+    timing: TimingConfig,
 ) -> Value {
     let mut balances: Vec<(AccountId, Balance)> =
         endowed.into_iter().map(|account| (account, ENDOWMENT)).collect();
     balances.push((TreasuryAccount::get(), ENDOWMENT));
 
     build_struct_json_patch!(RuntimeGenesisConfig {
-        timing: TimingConfig {
-            epoch_duration,
-            unbonding_period
-        },
+        timing,
         balances: BalancesConfig { balances },
         mesh_staking: MeshStakingConfig {
             operators: validators

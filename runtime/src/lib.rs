@@ -92,15 +92,30 @@ impl_opaque_keys! {
     }
 }
 
+#[cfg(not(feature = "next-version"))]
 #[sp_version::runtime_version]
 pub const VERSION: RuntimeVersion = RuntimeVersion {
     spec_name: alloc::borrow::Cow::Borrowed("llmesh"),
     impl_name: alloc::borrow::Cow::Borrowed("llmesh"),
     authoring_version: 1,
-    spec_version: 1,
+    spec_version: 2,
     impl_version: 1,
     apis: apis::RUNTIME_API_VERSIONS,
     transaction_version: 1,
+    system_version: 1,
+};
+
+/// What the test of a runtime upgrade upgrades to. The macro takes literals only.
+#[cfg(feature = "next-version")]
+#[sp_version::runtime_version]
+pub const VERSION: RuntimeVersion = RuntimeVersion {
+    spec_name: alloc::borrow::Cow::Borrowed("llmesh"),
+    impl_name: alloc::borrow::Cow::Borrowed("llmesh"),
+    authoring_version: 1,
+    spec_version: 1_000,
+    impl_version: 1,
+    apis: apis::RUNTIME_API_VERSIONS,
+    transaction_version: 1_000,
     system_version: 1,
 };
 

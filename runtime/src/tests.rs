@@ -29,6 +29,7 @@ use sp_runtime::{
     traits::{Dispatchable, Header as _},
 };
 
+mod channels;
 mod market;
 
 /// What a node does with a preset: the default configuration with the preset's values over it.
@@ -161,18 +162,21 @@ fn validators_are_the_authorities_of_both_protocols() {
 
 #[test]
 fn presets_choose_their_periods() {
-    for (preset, epoch, unbonding) in [
-        (DEV_RUNTIME_PRESET, DEV_EPOCH_DURATION, DEV_UNBONDING_PERIOD),
-        (
-            LOCAL_TESTNET_RUNTIME_PRESET,
-            DEV_EPOCH_DURATION,
-            DEV_UNBONDING_PERIOD,
-        ),
-        (STAGING_PRESET, DEFAULT_EPOCH_DURATION, DEFAULT_UNBONDING_PERIOD),
+    let dev = (DEV_EPOCH_DURATION, DEV_UNBONDING_PERIOD, DEV_CHALLENGE_WINDOW);
+    let public = (
+        DEFAULT_EPOCH_DURATION,
+        DEFAULT_UNBONDING_PERIOD,
+        DEFAULT_CHALLENGE_WINDOW,
+    );
+    for (preset, (epoch, unbonding, window)) in [
+        (DEV_RUNTIME_PRESET, dev),
+        (LOCAL_TESTNET_RUNTIME_PRESET, dev),
+        (STAGING_PRESET, public),
     ] {
         chain(preset).execute_with(|| {
             assert_eq!(<Runtime as pallet_babe::Config>::EpochDuration::get(), epoch);
             assert_eq!(timing::UnbondingBlocks::<Runtime>::get(), unbonding);
+            assert_eq!(timing::ChallengeBlocks::<Runtime>::get(), window);
         });
     }
 }
@@ -182,6 +186,7 @@ fn periods_have_defaults_without_a_genesis() {
     TestExternalities::default().execute_with(|| {
         assert_eq!(timing::EpochSlots::<Runtime>::get(), 150);
         assert_eq!(timing::UnbondingBlocks::<Runtime>::get(), 302_400);
+        assert_eq!(timing::ChallengeBlocks::<Runtime>::get(), 43_200);
     });
 }
 

@@ -1,10 +1,10 @@
 //! Periods that differ between a developer's chain and a public one.
 //!
-//! BABE's epoch and the unbonding period are constants of a runtime everywhere else. Here they are written into the
-//! state at genesis, so that one Wasm blob serves every preset. There is no call that changes them: BABE derives the
-//! epoch's index from the epoch's length, and a chain whose length changes under way loses its count.
+//! BABE's epoch, the unbonding period and the challenge window are constants of a runtime everywhere else. Here they are
+//! written into the state at genesis, so that one Wasm blob serves every preset. There is no call that changes them:
+//! BABE derives the epoch's index from the epoch's length, and a chain whose length changes under way loses its count.
 
-use crate::constants::time::{DEFAULT_EPOCH_DURATION, DEFAULT_UNBONDING_PERIOD};
+use crate::constants::time::{DEFAULT_CHALLENGE_WINDOW, DEFAULT_EPOCH_DURATION, DEFAULT_UNBONDING_PERIOD};
 use core::marker::PhantomData;
 use frame_support::traits::Get;
 
@@ -32,6 +32,11 @@ pub mod pallet {
         DEFAULT_UNBONDING_PERIOD.into()
     }
 
+    #[pallet::type_value]
+    pub fn ChallengeWindowDefault<T: Config>() -> BlockNumberFor<T> {
+        DEFAULT_CHALLENGE_WINDOW.into()
+    }
+
     /// Length of an epoch, and so of a session, in slots.
     #[pallet::storage]
     pub type EpochDuration<T> = StorageValue<_, u64, ValueQuery, EpochDurationDefault>;
@@ -41,12 +46,19 @@ pub mod pallet {
     pub type UnbondingPeriod<T: Config> =
         StorageValue<_, BlockNumberFor<T>, ValueQuery, UnbondingPeriodDefault<T>>;
 
+    /// Blocks for which hosts can claim from a payment channel after its payer closed it.
+    #[pallet::storage]
+    pub type ChallengeWindow<T: Config> =
+        StorageValue<_, BlockNumberFor<T>, ValueQuery, ChallengeWindowDefault<T>>;
+
     #[pallet::genesis_config]
     pub struct GenesisConfig<T: Config> {
         /// Length of an epoch in slots.
         pub epoch_duration: u64,
         /// Blocks that stake stays locked after it was unbonded.
         pub unbonding_period: BlockNumberFor<T>,
+        /// Blocks for which hosts can claim from a payment channel after its payer closed it.
+        pub challenge_window: BlockNumberFor<T>,
     }
 
     impl<T: Config> Default for GenesisConfig<T> {
@@ -54,6 +66,7 @@ pub mod pallet {
             Self {
                 epoch_duration: DEFAULT_EPOCH_DURATION,
                 unbonding_period: DEFAULT_UNBONDING_PERIOD.into(),
+                challenge_window: DEFAULT_CHALLENGE_WINDOW.into(),
             }
         }
     }
@@ -62,8 +75,13 @@ pub mod pallet {
     impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
         fn build(&self) {
             assert!(self.epoch_duration > 0, "an epoch has at least one slot");
+            assert!(
+                self.challenge_window > BlockNumberFor::<T>::from(0u32),
+                "hosts must have time to claim"
+            );
             EpochDuration::<T>::put(self.epoch_duration);
             UnbondingPeriod::<T>::put(self.unbonding_period);
+            ChallengeWindow::<T>::put(self.challenge_window);
         }
     }
 
@@ -77,6 +95,11 @@ pub mod pallet {
         /// Blocks that stake stays locked after it was unbonded.
         pub fn unbonding_period() -> BlockNumberFor<T> {
             UnbondingPeriod::<T>::get()
+        }
+
+        /// Blocks for which hosts can claim from a payment channel after its payer closed it.
+        pub fn challenge_window() -> BlockNumberFor<T> {
+            ChallengeWindow::<T>::get()
         }
     }
 }
@@ -94,6 +117,14 @@ pub struct UnbondingBlocks<T>(PhantomData<T>);
 impl<T: Config> Get<frame_system::pallet_prelude::BlockNumberFor<T>> for UnbondingBlocks<T> {
     fn get() -> frame_system::pallet_prelude::BlockNumberFor<T> {
         UnbondingPeriod::<T>::get()
+    }
+}
+
+/// Blocks for which hosts can claim after a payer closed a channel, for a pallet's `Get<BlockNumber>`.
+pub struct ChallengeBlocks<T>(PhantomData<T>);
+impl<T: Config> Get<frame_system::pallet_prelude::BlockNumberFor<T>> for ChallengeBlocks<T> {
+    fn get() -> frame_system::pallet_prelude::BlockNumberFor<T> {
+        ChallengeWindow::<T>::get()
     }
 }
 

@@ -237,7 +237,8 @@ it('a job runs through draw, result and settlement, and only the drawn host can 
   const [[who, jobResult]] = await api.call.jobsApi.results(id);
   assert.equal(who.toString(), host.address);
   assert.equal(jobResult.outputs[0].data.toHex(), '0x0000803f00000040');
-  assert.equal(jobResult.receipt.job.toNumber(), id);
+  assert.equal(jobResult.receipt.origin.asJob.toNumber(), id);
+  assert.equal(jobResult.receipt.units.toNumber(), manifest().complexity);
   assert.equal((await api.call.jobsApi.inputs(id)).unwrap().length, 2);
 
   // The record can be given up for its deposit.

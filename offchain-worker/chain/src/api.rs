@@ -3,7 +3,8 @@
 use crate::{AccountId, BlockNumber, ChainError, H256, NodeClient, rpc::decode};
 use codec::Encode;
 use llmesh_primitives::{
-    Job, JobId, JobResult, ModelVersion, ModelVersionId, OfferTerms, Priority, SemVer, StakeAccount, Tensors,
+    Channel, ChannelId, Job, JobId, JobResult, LaneId, ModelVersion, ModelVersionId, OfferTerms, Priority,
+    SemVer, StakeAccount, Tensors,
     api::{HostStatus, Quote, WorkItem},
 };
 use sp_runtime::Perbill;
@@ -14,6 +15,8 @@ pub type ChainJob = Job<AccountId, BlockNumber>;
 pub type ChainWork = WorkItem<AccountId, BlockNumber>;
 /// A model version as this chain shows it.
 pub type ChainModel = ModelVersion<AccountId>;
+/// A payment channel as this chain shows it.
+pub type ChainChannel = Channel<AccountId, BlockNumber>;
 
 /// Typed reads on any [`NodeClient`]. All are at the best block; [`ChainApi::work`] and [`ChainApi::host_status`] can
 /// be asked for a certain one.
@@ -139,6 +142,65 @@ pub trait ChainApi: NodeClient {
                 .call_api("StakingApi_next_validators", Vec::new(), None)
                 .await?,
         )
+    }
+
+    /// The channel, until it is settled.
+    async fn channel(&self, id: ChannelId) -> Result<Option<ChainChannel>, ChainError> {
+        decode(
+            "a channel",
+            &self.call_api("SettlementApi_channel", id.encode(), None).await?,
+        )
+    }
+
+    /// The payer's channels in order of opening.
+    async fn channels_of(&self, payer: AccountId) -> Result<Vec<(ChannelId, ChainChannel)>, ChainError> {
+        decode(
+            "a payer's channels",
+            &self
+                .call_api("SettlementApi_channels_of", payer.encode(), None)
+                .await?,
+        )
+    }
+
+    /// One page of the lanes that the host has not released, from channel number `from`.
+    async fn lanes_of(
+        &self,
+        host: AccountId,
+        from: ChannelId,
+        limit: u32,
+    ) -> Result<Vec<(ChannelId, LaneId)>, ChainError> {
+        decode(
+            "a host's lanes",
+            &self
+                .call_api("SettlementApi_lanes_of", (host, from, limit).encode(), None)
+                .await?,
+        )
+    }
+
+    /// All lanes that the host has not released, page by page.
+    async fn all_lanes_of(&self, host: AccountId) -> Result<Vec<(ChannelId, LaneId)>, ChainError> {
+        const PAGE: u32 = 1_000;
+        let mut all = Vec::<(ChannelId, LaneId)>::new();
+        loop {
+            // A host has at most one such lane in a channel.
+            let from = all.last().map_or(0, |(channel, _)| channel.saturating_add(1));
+            let page = self.lanes_of(host, from, PAGE).await?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page);
+        }
+    }
+
+    /// What a host that asks `price` planck per million MACs gets for one result at present, in planck.
+    async fn fee(
+        &self,
+        model: ModelVersionId,
+        price: u128,
+        priority: Priority,
+    ) -> Result<Option<u128>, ChainError> {
+        let args = (model, price, priority).encode();
+        decode("a fee", &self.call_api("SettlementApi_fee", args, None).await?)
     }
 }
 

@@ -2,13 +2,16 @@
 
 use crate::{AccountId, Arg, Call, H256};
 use llmesh_primitives::{
-    FailureReason, JobId, JobParams, ModelManifest, ModelVersionId, OfferTerms, SemVer, Tensors, WorkerRecord,
+    ChannelId, Claim, FailureReason, JobId, JobParams, LaneId, ModelManifest, ModelVersionId, OfferTerms,
+    SemVer, Tensors, WorkerRecord,
 };
+use sp_core::crypto::AccountId32;
 use sp_runtime::Perbill;
 
 const STAKING: &str = "MeshStaking";
 const REGISTRY: &str = "ModelRegistry";
 const JOBS: &str = "Jobs";
+const SETTLEMENT: &str = "Settlement";
 
 pub fn bond(value: u128) -> Call {
     Call::new(STAKING, "bond").with("value", Arg::Number(value))
@@ -127,4 +130,71 @@ pub fn resume() -> Call {
 
 pub fn remove_job(job: JobId) -> Call {
     Call::new(JOBS, "remove").with("job", Arg::Number(job.into()))
+}
+
+/// Opens a payment channel whose vouchers `signer` signs. `lanes` are hosts with their allocations in planck (at most
+/// [`MAX_LANES`](llmesh_primitives::channel::MAX_LANES)), `lifetime` is in blocks.
+pub fn open_channel(signer: &AccountId32, lanes: &[(AccountId, u128)], lifetime: u32) -> Call {
+    Call::new(SETTLEMENT, "open_channel")
+        .with("signer", Arg::shared(signer))
+        .with("lanes", Arg::shared(&lanes))
+        .with("lifetime", Arg::Number(lifetime.into()))
+}
+
+pub fn add_lane(channel: ChannelId, host: AccountId, amount: u128) -> Call {
+    Call::new(SETTLEMENT, "add_lane")
+        .with("channel", Arg::Number(channel.into()))
+        .with("host", Arg::Account(host))
+        .with("amount", Arg::Number(amount))
+}
+
+pub fn fund_lane(channel: ChannelId, lane: LaneId, amount: u128) -> Call {
+    Call::new(SETTLEMENT, "fund_lane")
+        .with("channel", Arg::Number(channel.into()))
+        .with("lane", Arg::Number(lane.into()))
+        .with("amount", Arg::Number(amount))
+}
+
+/// Lets a channel expire `lifetime` blocks from now.
+pub fn extend_channel(channel: ChannelId, lifetime: u32) -> Call {
+    Call::new(SETTLEMENT, "extend")
+        .with("channel", Arg::Number(channel.into()))
+        .with("lifetime", Arg::Number(lifetime.into()))
+}
+
+pub fn claim(claim: &Claim) -> Call {
+    Call::new(SETTLEMENT, "claim").with("claim", Arg::shared(claim))
+}
+
+/// Claims of one host, at most [`MAX_CLAIMS`](llmesh_primitives::channel::MAX_CLAIMS).
+pub fn claim_batch(claims: &[Claim]) -> Call {
+    Call::new(SETTLEMENT, "claim_batch").with("claims", Arg::shared(&claims))
+}
+
+pub fn release_lane(channel: ChannelId, lane: LaneId) -> Call {
+    Call::new(SETTLEMENT, "release_lane")
+        .with("channel", Arg::Number(channel.into()))
+        .with("lane", Arg::Number(lane.into()))
+}
+
+pub fn close_channel(channel: ChannelId) -> Call {
+    Call::new(SETTLEMENT, "close").with("channel", Arg::Number(channel.into()))
+}
+
+pub fn settle_channel(channel: ChannelId) -> Call {
+    Call::new(SETTLEMENT, "settle").with("channel", Arg::Number(channel.into()))
+}
+
+/// Opens a channel that is over again, with a new epoch; the arguments are those of [`open_channel`].
+pub fn reopen_channel(
+    channel: ChannelId,
+    signer: &AccountId32,
+    lanes: &[(AccountId, u128)],
+    lifetime: u32,
+) -> Call {
+    Call::new(SETTLEMENT, "reopen")
+        .with("channel", Arg::Number(channel.into()))
+        .with("signer", Arg::shared(signer))
+        .with("lanes", Arg::shared(&lanes))
+        .with("lifetime", Arg::Number(lifetime.into()))
 }

@@ -1,6 +1,8 @@
 //! The key that signs.
 
 use crate::AccountId;
+use sp_core::{crypto::AccountId32, sr25519};
+use sp_runtime::MultiSignature;
 use std::str::FromStr;
 use subxt_signer::{SecretUri, sr25519::Keypair};
 
@@ -40,9 +42,29 @@ impl Signer {
         Ok(Self { pair, account })
     }
 
+    /// Takes a secret seed (an sr25519 mini secret key).
+    ///
+    /// # Errors
+    /// When the bytes are no seed.
+    pub fn from_seed(seed: &[u8; 32]) -> Result<Self, SignerError> {
+        let pair = Keypair::from_secret_key(*seed).map_err(|_| SignerError::NotASecret)?;
+        let account = AccountId::from(pair.public_key().0);
+        Ok(Self { pair, account })
+    }
+
     /// The account that the key stands for.
     pub fn account_id(&self) -> AccountId {
         self.account
+    }
+
+    /// The same account, as the runtime's types have it.
+    pub fn account32(&self) -> AccountId32 {
+        AccountId32::new(self.account.0)
+    }
+
+    /// Signs a payload as it is: a voucher's or a request's hash, not a transaction.
+    pub fn sign(&self, payload: &[u8]) -> MultiSignature {
+        MultiSignature::Sr25519(sr25519::Signature::from_raw(self.pair.sign(payload).0))
     }
 
     pub(crate) fn pair(&self) -> &Keypair {
@@ -67,6 +89,19 @@ mod tests {
             alice.account_id().to_string(),
             "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
         );
+    }
+
+    #[test]
+    fn what_is_signed_can_be_checked_as_the_chain_does() {
+        use sp_runtime::traits::Verify;
+        let (alice, bob) = ("//Alice", "//Bob");
+        let [alice, bob] = [alice, bob].map(|secret| Signer::from_secret(secret).unwrap());
+        assert_eq!(alice.account32().as_ref() as &[u8], alice.account_id().0);
+        let payload = [7u8; 32];
+        let signature = alice.sign(&payload);
+        assert!(signature.verify(payload.as_slice(), &alice.account32()));
+        assert!(!signature.verify(payload.as_slice(), &bob.account32()));
+        assert!(!signature.verify([8u8; 32].as_slice(), &alice.account32()));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use crate::{amount, manifest::ModelArg};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use llmesh_chain::AccountId;
-use llmesh_primitives::{JobId, SemVer};
+use llmesh_mesh::Multiaddr;
+use llmesh_primitives::{ChannelId, JobId, SemVer};
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 const EXAMPLES: &str = "\
@@ -15,6 +16,9 @@ Examples, against a development node on this machine:
   llmesh-worker --dev-key alice offer google/magika --capacity 2
   llmesh-worker --dev-key alice run --capacity 2 --prometheus-port 9616
   llmesh-worker --dev-key bob job submit google/magika --input bytes=INT32:1,2048:@input.bin --watch
+  llmesh-worker --dev-key alice run --mesh-listen /ip4/127.0.0.1/tcp/30400 --mesh-local --gateway-port 9955
+  llmesh-worker --dev-key bob infer google/magika --input bytes=INT32:1,2048:@input.bin --receipt receipt.json
+  llmesh-worker receipt verify receipt.json
   llmesh-worker --dev-key alice status
 
 Amounts are in MESH (1000, 0.5) or in planck (500planck); 1 MESH = 10^12 planck.
@@ -103,6 +107,14 @@ pub(crate) enum Command {
     /// Jobs: submit, watch, show, cancel.
     #[command(subcommand)]
     Job(JobCommand),
+    /// Asks a host in the mesh for an answer and pays for it by a channel.
+    Infer(InferArgs),
+    /// Payment channels: open, fund, list, close, settle.
+    #[command(subcommand)]
+    Channel(ChannelCommand),
+    /// Receipts of answers: check and show.
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
     /// Stake: bond, delegate, unbond, and the roles that need a bond.
     #[command(subcommand)]
     Stake(StakeCommand),
@@ -149,6 +161,152 @@ pub(crate) struct RunArgs {
     pub intra_threads: u16,
     #[command(flatten)]
     pub engine: EngineArgs,
+    #[command(flatten)]
+    pub mesh: MeshArgs,
+}
+
+/// Taking part in the mesh.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Mesh")]
+pub(crate) struct MeshArgs {
+    /// Take part in the mesh: listen on this multiaddr, as in /ip4/0.0.0.0/tcp/30400, /ip4/0.0.0.0/udp/30400/quic-v1 or
+    /// /ip4/0.0.0.0/tcp/30401/ws; repeat for more. Without one the worker serves jobs of the chain only.
+    #[arg(long, value_name = "MULTIADDR")]
+    pub mesh_listen: Vec<Multiaddr>,
+    /// An address under which others reach this worker, when it is not the one it listens on; repeat for more.
+    #[arg(long, value_name = "MULTIADDR", requires = "mesh_listen")]
+    pub mesh_external: Vec<Multiaddr>,
+    /// A peer to join by, with /p2p/ and its peer id at the end; repeat for more.
+    #[arg(long, value_name = "MULTIADDR", requires = "mesh_listen")]
+    pub mesh_bootstrap: Vec<Multiaddr>,
+    /// Pass on nothing of others.
+    #[arg(long, requires = "mesh_listen")]
+    pub no_relay: bool,
+    /// Use private and loopback addresses too: for networks on one machine.
+    #[arg(long, requires = "mesh_listen")]
+    pub mesh_local: bool,
+    /// Where this machine is, like eu-west; it goes into the worker record.
+    #[arg(long, default_value = "unknown", value_name = "LABEL")]
+    pub region: String,
+    /// Serve applications (JSON-RPC, and HTTP in the Open Inference Protocol) on this port of the loopback interface.
+    #[arg(long, value_name = "PORT", requires = "mesh_listen")]
+    pub gateway_port: Option<u16>,
+    /// File with the token that applications send as `Authorization: Bearer` to spend this key's channels. Without one
+    /// whoever reaches the port can.
+    #[arg(long, value_name = "FILE", requires = "gateway_port")]
+    pub gateway_token_file: Option<PathBuf>,
+    /// Claim a lane when so much can be claimed.
+    #[arg(long, default_value = "1", value_name = "AMOUNT", value_parser = amount::parse)]
+    pub claim_above: u128,
+    /// Disk space for models; the ones least used go first, offered ones never.
+    #[arg(long, default_value = "64", value_name = "GIB", value_parser = clap::value_parser!(u64).range(1..))]
+    pub model_space: u64,
+}
+
+/// Asks a host in the mesh for an answer and pays for it by a channel.
+///
+/// The request is sealed in this process: the gateway and the nodes on the way see neither input nor answer. Without a
+/// channel with a lane for a host of the model, one is opened first (`--budget`). The receipt is checked, and kept with
+/// `--receipt`.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Example:\n  llmesh-worker --dev-key ferdie infer google/magika --input \
+    bytes=INT32:1,2048:@input.bin --gateway http://127.0.0.1:9955"
+)]
+pub(crate) struct InferArgs {
+    /// The model; without a version the highest active one.
+    #[arg(value_name = "NAME[@VERSION]")]
+    pub model: ModelArg,
+    /// An input tensor; repeat for each. See `job submit --help`.
+    #[arg(long, value_name = "NAME=TYPE:SHAPE:DATA", required = true)]
+    pub input: Vec<String>,
+    /// The gateway of any node in the mesh.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "LLMESH_GATEWAY",
+        default_value = "http://127.0.0.1:9955"
+    )]
+    pub gateway: String,
+    /// Most to pay for the answer [default: what the dearest host asks].
+    #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]
+    pub max_price: Option<u128>,
+    /// What to put into a channel if there is none: this much for each host.
+    #[arg(long, default_value = "1", value_name = "AMOUNT", value_parser = amount::parse)]
+    pub budget: u128,
+    #[arg(long, value_enum, default_value_t = PriorityArg::Normal)]
+    pub priority: PriorityArg,
+    /// Hosts below this reputation are not asked.
+    #[arg(long, default_value = "0", value_name = "FRACTION", value_parser = fraction)]
+    pub min_reputation: sp_runtime::Perbill,
+    /// Longest wait for the answer.
+    #[arg(long, default_value = "60", value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Duration,
+    /// Ask so many times, with new requests; for measurements.
+    #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: u32,
+    /// Requests under way at the same time.
+    #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub concurrency: u16,
+    /// Write the receipt to this file.
+    #[arg(long, value_name = "FILE", conflicts_with = "repeat")]
+    pub receipt: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChannelCommand {
+    /// Opens a channel with a lane for each host; prints its number.
+    Open {
+        /// A lane for every live host of this model.
+        #[arg(long, value_name = "NAME[@VERSION]", required_unless_present = "host")]
+        model: Option<ModelArg>,
+        /// A lane for this host; repeat for more.
+        #[arg(long, value_parser = account)]
+        host: Vec<AccountId>,
+        /// What to put into each lane.
+        #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]
+        budget: u128,
+        /// Blocks until the channel ends if it is not extended.
+        #[arg(long, default_value_t = 300_000, value_name = "BLOCKS")]
+        lifetime: u32,
+    },
+    /// Adds to a lane, or adds a lane for another host.
+    Fund {
+        channel: ChannelId,
+        #[arg(long, value_parser = account)]
+        host: AccountId,
+        #[arg(value_parser = amount::parse)]
+        amount: u128,
+    },
+    /// Moves the end of a channel.
+    Extend {
+        channel: ChannelId,
+        /// Blocks from now.
+        #[arg(value_name = "BLOCKS")]
+        lifetime: u32,
+    },
+    /// Shows the channels of this key [default: all].
+    List,
+    /// Asks for the rest back; hosts have the challenge window to claim.
+    Close { channel: ChannelId },
+    /// Takes the rest back when the window is over.
+    Settle { channel: ChannelId },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReceiptCommand {
+    /// Checks a receipt without a network: signatures, and that it answers the request that it carries.
+    Verify {
+        /// The file that `infer --receipt` wrote, or `-` for standard input.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Insist on the chain with this genesis hash.
+        #[arg(long, value_name = "HASH")]
+        chain: Option<String>,
+        /// The inputs, to check that they are the receipt's; repeat for each tensor. See `job submit --help`.
+        #[arg(long, value_name = "NAME=TYPE:SHAPE:DATA")]
+        input: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -264,6 +422,13 @@ pub(crate) struct OfferArgs {
     /// The worker runs on another machine: do not look for the file in this store.
     #[arg(long, conflicts_with_all = ["withdraw", "file"])]
     pub elsewhere: bool,
+    /// Fetch the file by its content id from the peers that have it; join the mesh by this peer (an address with /p2p/ and
+    /// its peer id at the end). Repeat for more. Workers of the chain that offer the model are asked without this too.
+    #[arg(long, value_name = "MULTIADDR", conflicts_with_all = ["withdraw", "file", "elsewhere"])]
+    pub from: Vec<Multiaddr>,
+    /// Use private and loopback addresses for that: for networks on one machine.
+    #[arg(long, conflicts_with_all = ["withdraw", "file", "elsewhere"])]
+    pub mesh_local: bool,
     /// Withdraw the offer.
     #[arg(long)]
     pub withdraw: bool,
@@ -502,7 +667,7 @@ mod tests {
             .lines()
             .filter_map(|l| l.trim().strip_prefix("llmesh-worker "))
             .collect();
-        assert_eq!(lines.len(), 7);
+        assert_eq!(lines.len(), 10);
         for line in lines {
             assert!(parse(line).is_ok(), "{line}");
         }

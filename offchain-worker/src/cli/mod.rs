@@ -4,12 +4,15 @@
 //! codes: 0 done, 1 failed, 2 used wrongly.
 
 mod args;
+mod channel;
 mod context;
+mod infer;
 mod job;
 mod keys;
 mod model;
 mod offer;
 mod output;
+mod receipt;
 mod run;
 mod stake;
 mod status;
@@ -35,6 +38,10 @@ pub(crate) enum CliError {
     Engine(#[from] llmesh_engine::EngineError),
     #[error(transparent)]
     Store(#[from] llmesh_engine::StoreError),
+    #[error(transparent)]
+    Net(#[from] crate::net::NetError),
+    #[error(transparent)]
+    Identity(#[from] crate::net::identity::IdentityError),
 }
 
 /// Runs the program.
@@ -69,12 +76,19 @@ pub fn main() -> ExitCode {
 }
 
 async fn dispatch(cli: Cli) -> Result<(), CliError> {
+    if let Command::Receipt(command) = cli.command {
+        // Needs no node, no key and no folder.
+        return receipt::run(cli.global.json, command);
+    }
     let context = Context::new(cli.global)?;
     match cli.command {
         Command::Run(args) => run::run(&context, args).await,
         Command::Model(command) => model::run(&context, command).await,
         Command::Offer(args) => offer::run(&context, args).await,
         Command::Job(command) => job::run(&context, command).await,
+        Command::Infer(args) => infer::run(&context, args).await,
+        Command::Channel(command) => channel::run(&context, command).await,
+        Command::Receipt(command) => receipt::run(context.json, command),
         Command::Stake(command) => stake::run(&context, command).await,
         Command::Register(args) => stake::register(&context, args).await,
         Command::Status(args) => status::run(&context, args).await,

@@ -1,8 +1,13 @@
 //! `run`
 
 use super::{CliError, args::RunArgs, context::Context, output::print_json};
-use crate::{Worker, WorkerConfig, embedded, reconcile::Limits};
-use llmesh_engine::EngineConfig;
+use crate::{
+    Worker, WorkerConfig, embedded,
+    net::{Net, NetConfig},
+    reconcile::Limits,
+};
+use llmesh_chain::NodeClient;
+use llmesh_engine::{EngineConfig, Executor};
 use std::{net::Ipv4Addr, sync::Arc};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -35,8 +40,21 @@ pub(super) async fn run(context: &Context, args: RunArgs) -> Result<(), CliError
         capacity,
         "starting"
     );
-    let client = Arc::new(context.client.clone());
-    let mut worker = Worker::spawn(config, client, Arc::new(engine), signer).await?;
+    let client: Arc<dyn NodeClient> = Arc::new(context.client.clone());
+    let engine: Arc<dyn Executor> = Arc::new(engine);
+    let mut worker = Worker::spawn(config, client.clone(), engine.clone(), signer.clone()).await?;
+    let net = match net_config(context, &args) {
+        Some(config) => Some(Net::start(config, client, engine, signer).await?),
+        None => None,
+    };
+    if let Some(net) = &net {
+        worker.show_net(net);
+        let addresses = net.addresses();
+        tracing::info!(peer = %net.peer_id(), ?addresses, "in the mesh");
+        if let Some(address) = net.gateway_address() {
+            tracing::info!("applications: JSON-RPC at http://{address}, Open Inference Protocol at http://{address}/v2");
+        }
+    }
     if let Some(address) = worker.metrics_address() {
         tracing::info!("metrics at http://{address}/metrics, health at http://{address}/health");
     }
@@ -60,8 +78,35 @@ pub(super) async fn run(context: &Context, args: RunArgs) -> Result<(), CliError
         }
         worker.begin_stop();
     }
+    if let Some(net) = net {
+        net.stop().await;
+    }
     if context.json {
         print_json(&worker.status().to_json());
     }
     Ok(())
+}
+
+/// What was said of the mesh, if the worker is to take part in it.
+fn net_config(context: &Context, args: &RunArgs) -> Option<NetConfig> {
+    let mesh = &args.mesh;
+    if mesh.mesh_listen.is_empty() {
+        return None;
+    }
+    Some(NetConfig {
+        base_path: context.base_path.clone(),
+        listen: mesh.mesh_listen.clone(),
+        external: mesh.mesh_external.clone(),
+        bootstrap: mesh.mesh_bootstrap.clone(),
+        local_only: mesh.mesh_local,
+        relays: !mesh.no_relay,
+        region: mesh.region.clone(),
+        gateway: mesh
+            .gateway_port
+            .map(|port| (Ipv4Addr::LOCALHOST, port).into()),
+        gateway_token: mesh.gateway_token_file.clone(),
+        capacity: args.capacity.into(),
+        claim_above: mesh.claim_above,
+        model_space: mesh.model_space.saturating_mul(1 << 30),
+    })
 }

@@ -17,6 +17,7 @@ use frame_system::pallet_prelude::BlockNumberFor;
 use llmesh_primitives::{
     Assignment, AssignmentState, FailureReason, Job, JobAccount, JobId, JobOutcome, JobParams, JobResult,
     JobState, ModelVersion, ModelVersionId, Priority, Receipt, TensorSpec, Tensors, VersionStatus,
+    WorkOrigin,
     job::{MAX_ATTEMPTS, MAX_REDUNDANCY, hash_tensors},
     tensor::total_bytes,
     traits::{
@@ -156,12 +157,13 @@ impl<T: Config> Pallet<T> {
         let outputs = in_order(&signature.outputs, outputs);
         let output_hash = hash_tensors(&outputs);
         let receipt = Receipt {
-            job: id,
+            origin: WorkOrigin::Job(id),
             model: version.manifest.content_id,
             runtime_class: version.manifest.runtime_class,
             input_hash: job.input_hash,
             output_hash,
             probe_hash,
+            units: version.manifest.complexity,
             fee,
         };
         let hash = receipt.hash(&host);

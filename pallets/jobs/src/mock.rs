@@ -171,16 +171,32 @@ impl crate::BenchmarkHelper<AccountId> for Tables {
     }
 }
 
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_settlement::BenchmarkHelper<AccountId> for Tables {
+    fn make_host(who: &AccountId) {
+        <Self as crate::BenchmarkHelper<AccountId>>::make_host(who);
+    }
+}
+
 impl pallet_settlement::Config for Test {
     type Currency = Balances;
     type RuntimeHoldReason = RuntimeHoldReason;
+    type Stake = Tables;
     type Rewards = ();
     type Treasury = Treasury;
     type PalletId = PoolId;
     type HostShare = HostShare;
     type PoolShare = PoolShare;
     type MinFee = ConstU128<100_000_000>;
+    type ChallengeWindow = ConstU64<10>;
+    type MaxLifetime = ConstU64<100>;
+    type MaxChannelsPerPayer = ConstU32<4>;
+    type MaxLanesPerHost = ConstU32<4>;
+    type ChannelDeposit = ConstU128<1>;
+    type LaneDeposit = ConstU128<1>;
     type WeightInfo = ();
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = Tables;
 }
 
 impl pallet_jobs::Config for Test {

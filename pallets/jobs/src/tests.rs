@@ -8,7 +8,7 @@ use frame_support::{
 };
 use llmesh_primitives::{
     AssignmentState, ElementType, FailureReason, JobId, JobOutcome, JobParams, JobState, MESH, OfferTerms,
-    Priority, Tensor, Tensors, VersionStatus,
+    Priority, Tensor, Tensors, VersionStatus, WorkOrigin,
     job::hash_tensors,
     traits::{Conduct, Escrow},
 };
@@ -227,6 +227,8 @@ mod result {
 
             let result = Results::<Test>::get(id, HOST).unwrap();
             assert_eq!(result.outputs, outputs());
+            assert_eq!(result.receipt.origin, WorkOrigin::Job(id));
+            assert_eq!(result.receipt.units, manifest().complexity);
             assert_eq!(result.receipt.output_hash, hash_tensors(&outputs()));
             assert_eq!(
                 world(|w| w.receipts.clone()),

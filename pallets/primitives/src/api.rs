@@ -1,8 +1,8 @@
 //! Runtime APIs: every read that a person or a worker needs, in one call.
 
 use crate::{
-    Assignment, Job, JobId, JobResult, ModelVersion, ModelVersionId, OfferTerms, Priority, SemVer,
-    StakeAccount, Tensors,
+    Assignment, Channel, ChannelId, Job, JobId, JobResult, LaneId, ModelVersion, ModelVersionId, OfferTerms,
+    Priority, SemVer, StakeAccount, Tensors,
 };
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
@@ -94,5 +94,22 @@ sp_api::decl_runtime_apis! {
         fn pending_rewards(operator: AccountId, staker: AccountId) -> u128;
         /// The accounts that would validate from the next session on.
         fn next_validators() -> Vec<AccountId>;
+    }
+
+    /// Payment channels.
+    pub trait SettlementApi<AccountId, BlockNumber>
+    where
+        AccountId: codec::Codec,
+        BlockNumber: codec::Codec,
+    {
+        /// The channel, until it is settled.
+        fn channel(id: ChannelId) -> Option<Channel<AccountId, BlockNumber>>;
+        /// The payer's channels in order of opening, at most 100.
+        fn channels_of(payer: AccountId) -> Vec<(ChannelId, Channel<AccountId, BlockNumber>)>;
+        /// The lanes of the host, from channel number `from`, at most `limit` (and at most 1,000).
+        fn lanes_of(host: AccountId, from: ChannelId, limit: u32) -> Vec<(ChannelId, LaneId)>;
+        /// Fee for one result at present, in planck: what a host that asks `price` planck per million MACs gets for
+        /// this version. `None` when there is no such version or the fee does not fit.
+        fn fee(model: ModelVersionId, price: u128, priority: Priority) -> Option<u128>;
     }
 }

@@ -1,6 +1,11 @@
 //! Jobs, their results and receipts.
 
-use crate::{ContentId, JobId, ModelVersionId, model::RuntimeClass, tensor::Tensors};
+use crate::{
+    ContentId, JobId, ModelVersionId,
+    channel::{ChannelId, LaneId},
+    model::RuntimeClass,
+    tensor::Tensors,
+};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use sp_core::{ConstU32, H256, bounded::BoundedVec};
@@ -202,15 +207,37 @@ pub struct JobResult {
 /// content id is BLAKE3.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Receipt {
-    pub job: JobId,
+    /// What asked for it.
+    pub origin: WorkOrigin,
     pub model: ContentId,
     pub runtime_class: RuntimeClass,
     pub input_hash: H256,
     pub output_hash: H256,
     /// Hash of the probe tensor; absent while the model declares no probe.
     pub probe_hash: Option<H256>,
+    /// Multiply-accumulates that the fee is for.
+    pub units: u64,
     /// Fee for this result in planck.
     pub fee: u128,
+}
+
+/// What an inference was done for.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub enum WorkOrigin {
+    /// A job on the chain.
+    Job(JobId),
+    /// A request in the mesh that a payment channel pays for.
+    Request {
+        channel: ChannelId,
+        epoch: u32,
+        lane: LaneId,
+        /// Counts the host's answers on this lane from 1.
+        sequence: u64,
+        /// The request's id, which its client signed.
+        request: H256,
+    },
 }
 
 impl Receipt {

@@ -1,7 +1,7 @@
 //! Types and glue traits shared by the LLMESH pallets, the runtime and the off-chain worker.
 //!
 //! Everything that both sides of the wire encode or hash lives here, once: tensors, model manifests, jobs, receipts
-//! ([`tensor`], [`model`], [`job`], [`staking`]), the traits through which pallets know each other ([`traits`]), and the
+//! ([`tensor`], [`model`], [`job`], [`channel`], [`staking`]), the traits through which pallets know each other ([`traits`]), and the
 //! declarations of the runtime APIs that clients call ([`api`]).
 //!
 //! Amounts are in planck (1 MESH = 10^12 planck). Prices are planck per million multiply-accumulates (MACs).
@@ -11,6 +11,7 @@
 extern crate alloc;
 
 pub mod api;
+pub mod channel;
 pub mod job;
 pub mod model;
 pub mod staking;
@@ -20,9 +21,10 @@ pub mod traits;
 #[cfg(test)]
 mod tests;
 
+pub use channel::{Channel, ChannelId, ChannelState, Claim, Lane, LaneId, SignedVoucher, Voucher};
 pub use job::{
     Assignment, AssignmentState, FailureReason, Job, JobAccount, JobOutcome, JobParams, JobResult, JobState,
-    Priority, Receipt,
+    Priority, Receipt, WorkOrigin,
 };
 pub use model::{
     ModelManifest, ModelName, ModelVersion, OfferTerms, OriginFormat, RuntimeClass, SemVer, VersionStatus,

@@ -2,6 +2,7 @@
 
 use crate::{
     Dim, ElementType, ModelSignature, Receipt, RuntimeClass, SemVer, Tensor, TensorError, TensorSpec,
+    WorkOrigin,
     job::hash_tensors,
     tensor::{MAX_RANK, MAX_TENSOR_BYTES, byte_length, total_bytes},
 };
@@ -345,12 +346,13 @@ mod receipts {
 
     fn receipt() -> Receipt {
         Receipt {
-            job: 1,
+            origin: WorkOrigin::Job(1),
             model: H256::repeat_byte(1),
             runtime_class: RuntimeClass::CpuFloat,
             input_hash: H256::repeat_byte(2),
             output_hash: H256::repeat_byte(3),
             probe_hash: None,
+            units: 20,
             fee: 10,
         }
     }
@@ -366,13 +368,23 @@ mod receipts {
     #[test]
     fn a_receipts_hash_depends_on_the_host_and_on_every_field() {
         type Change = fn(&mut Receipt);
-        let changes: [Change; 7] = [
-            |r| r.job = 2,
+        let changes: [Change; 9] = [
+            |r| r.origin = WorkOrigin::Job(2),
+            |r| {
+                r.origin = WorkOrigin::Request {
+                    channel: 1,
+                    epoch: 0,
+                    lane: 0,
+                    sequence: 1,
+                    request: H256::zero(),
+                }
+            },
             |r| r.model = H256::zero(),
             |r| r.runtime_class = RuntimeClass::CpuInt8,
             |r| r.input_hash = H256::zero(),
             |r| r.output_hash = H256::zero(),
             |r| r.probe_hash = Some(H256::zero()),
+            |r| r.units = 21,
             |r| r.fee = 11,
         ];
         let mut hashes = vec![receipt().hash(&7u64), receipt().hash(&8u64)];
@@ -396,5 +408,112 @@ mod receipts {
         );
         let reversed = vec![flag(), ids(1)].try_into().unwrap();
         assert_ne!(hash_tensors(&tensors), hash_tensors(&reversed));
+    }
+}
+
+mod vouchers {
+    use super::*;
+    use crate::{Claim, SignedVoucher, Voucher};
+    use sp_core::{Pair, ecdsa, ed25519, sr25519};
+    use sp_runtime::{AccountId32, MultiSignature, MultiSigner, traits::IdentifyAccount};
+
+    fn voucher() -> Voucher {
+        Voucher {
+            genesis: H256::repeat_byte(1),
+            channel: 2,
+            epoch: 3,
+            lane: 4,
+            nonce: 5,
+            cumulative: 6,
+            receipts: H256::repeat_byte(7),
+        }
+    }
+
+    fn pair() -> sr25519::Pair {
+        sr25519::Pair::from_seed(&[1; 32])
+    }
+
+    fn account(signer: impl Into<MultiSigner>) -> AccountId32 {
+        signer.into().into_account()
+    }
+
+    fn signed() -> SignedVoucher {
+        let signature = pair().sign(&voucher().payload()).into();
+        SignedVoucher {
+            voucher: voucher(),
+            signature,
+        }
+    }
+
+    #[test]
+    fn the_payload_is_the_hash_of_domain_and_encoding() {
+        let mut bytes = b"llmesh/voucher/v1".to_vec();
+        bytes.extend(voucher().encode());
+        assert_eq!(voucher().payload(), BlakeTwo256::hash(&bytes).0);
+        // 32 + 8 + 4 + 2 + 8 + 16 + 32 bytes, all of fixed length.
+        assert_eq!(voucher().encode().len(), 102);
+    }
+
+    #[test]
+    fn every_kind_of_key_can_sign() {
+        let payload = voucher().payload();
+        let (a, b, c) = (
+            pair(),
+            ed25519::Pair::from_seed(&[1; 32]),
+            ecdsa::Pair::from_seed(&[1; 32]),
+        );
+        let cases: [(MultiSignature, AccountId32); 3] = [
+            (a.sign(&payload).into(), account(a.public())),
+            (b.sign(&payload).into(), account(b.public())),
+            (c.sign(&payload).into(), account(c.public())),
+        ];
+        for (i, (signature, _)) in cases.iter().enumerate() {
+            for (j, (_, signer)) in cases.iter().enumerate() {
+                assert_eq!(voucher().is_signed_by(signature, signer), i == j);
+            }
+        }
+    }
+
+    #[test]
+    fn a_signature_is_for_one_voucher() {
+        type Change = fn(&mut Voucher);
+        let changes: [Change; 7] = [
+            |v| v.genesis = H256::zero(),
+            |v| v.channel = 0,
+            |v| v.epoch = 0,
+            |v| v.lane = 0,
+            |v| v.nonce = 0,
+            |v| v.cumulative = 0,
+            |v| v.receipts = H256::zero(),
+        ];
+        let signer = account(pair().public());
+        assert!(voucher().is_signed_by(&signed().signature, &signer));
+        for change in changes {
+            let mut changed = voucher();
+            change(&mut changed);
+            assert!(!changed.is_signed_by(&signed().signature, &signer));
+        }
+    }
+
+    #[test]
+    fn a_claim_carries_the_voucher_but_for_the_chain() {
+        let signed = signed();
+        let claim = Claim::from(signed.clone());
+        assert_eq!(claim.voucher(H256::repeat_byte(1)), voucher());
+        assert_ne!(claim.voucher(H256::zero()), voucher());
+        assert_eq!(claim.signature, signed.signature);
+    }
+
+    #[test]
+    fn the_running_hash_depends_on_the_receipts_and_their_order() {
+        let (a, b) = (H256::repeat_byte(1), H256::repeat_byte(2));
+        let chain = |receipts: &[H256]| {
+            receipts
+                .iter()
+                .fold(H256::zero(), |sum, receipt| Voucher::accept(sum, *receipt))
+        };
+        assert_ne!(chain(&[a, b]), chain(&[b, a]));
+        assert_ne!(chain(&[a]), chain(&[a, a]));
+        assert_eq!(chain(&[a, b]), Voucher::accept(chain(&[a]), b));
     }
 }

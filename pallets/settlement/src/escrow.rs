@@ -23,11 +23,7 @@ impl<T: Config> Escrow<T::AccountId> for Pallet<T> {
 
     fn hold(who: &T::AccountId, amount: u128) -> DispatchResult {
         with_storage_layer(|| {
-            // A hold alone could rest on funds that are locked, and those could not be paid out later without
-            // breaking the lock.
-            let spendable = T::Currency::reducible_balance(who, Preservation::Protect, Fortitude::Polite);
-            ensure!(amount <= spendable, Error::<T>::InsufficientFunds);
-            T::Currency::hold(&HoldReason::JobEscrow.into(), who, amount)?;
+            Self::hold_spendable(HoldReason::JobEscrow, who, amount)?;
             let held = Held::<T>::get(who)
                 .checked_add(amount)
                 .ok_or(ArithmeticError::Overflow)?;
@@ -51,9 +47,9 @@ impl<T: Config> Escrow<T::AccountId> for Pallet<T> {
         with_storage_layer(|| {
             Self::take_from_held(who, fee)?;
             let split = Self::split(fee)?;
-            Self::pay_part(who, host, split.host)?;
-            Self::pay_part(who, &Self::pool_account(), split.pool)?;
-            Self::pay_part(who, &T::Treasury::get(), split.treasury)?;
+            Self::pay_part(HoldReason::JobEscrow, who, host, split.host)?;
+            Self::pay_part(HoldReason::JobEscrow, who, &Self::pool_account(), split.pool)?;
+            Self::pay_part(HoldReason::JobEscrow, who, &T::Treasury::get(), split.treasury)?;
             T::Rewards::on_reward(host, split.host)?;
             Self::deposit_event(Event::FeePaid {
                 payer: who.clone(),
@@ -93,11 +89,26 @@ impl<T: Config> Pallet<T> {
         TotalHeld::<T>::put(total);
     }
 
-    fn pay_part(from: &T::AccountId, to: &T::AccountId, amount: u128) -> DispatchResult {
+    /// Puts `amount` of what the account could spend on hold.
+    pub(crate) fn hold_spendable(reason: HoldReason, who: &T::AccountId, amount: u128) -> DispatchResult {
+        // A hold alone could rest on funds that are locked, and those could not be paid out later without
+        // breaking the lock.
+        let spendable = T::Currency::reducible_balance(who, Preservation::Protect, Fortitude::Polite);
+        ensure!(amount <= spendable, Error::<T>::InsufficientFunds);
+        T::Currency::hold(&reason.into(), who, amount)
+    }
+
+    /// Moves `amount` from what `from` has on hold into the free balance of `to`.
+    pub(crate) fn pay_part(
+        reason: HoldReason,
+        from: &T::AccountId,
+        to: &T::AccountId,
+        amount: u128,
+    ) -> DispatchResult {
         // Force: what is set aside was spendable when it was, and a lock placed since then must not keep the
         // host from being paid.
         T::Currency::transfer_on_hold(
-            &HoldReason::JobEscrow.into(),
+            &reason.into(),
             from,
             to,
             amount,

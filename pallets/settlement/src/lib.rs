@@ -24,10 +24,30 @@
 //!
 //! The **demand factor** of a model version moves with its utilisation, once per epoch, see [`demand`].
 //!
-//! ## Not here yet
+//! ## Channels
 //!
-//! Payment channels (cumulative vouchers, challenge windows, batch settlement) are a second way into the same
-//! split and belong into a module of their own beside `escrow`.
+//! A payer opens a channel with an allocation for each host it means to use (a *lane*), signs vouchers off the chain, and
+//! hosts claim what the vouchers say; see [`llmesh_primitives::channel`] for what is signed. The allocations are on
+//! hold for [`HoldReason::Channel`], the deposits for the records for [`HoldReason::ChannelDeposit`].
+//!
+//! - **Claims** are paid out of the lane's allocation only, so nobody's claim can be spoiled by another's. A voucher says
+//!   the sum since the lane began; what was paid before is taken off, so a claim that is repeated pays nothing twice and
+//!   a voucher that gets lost loses nothing. A claim of more than the allocation pays what there is; the rest stays
+//!   owed and is paid when the claim is repeated after a top-up.
+//! - **The end**: `close` starts the challenge window ([`Config::ChallengeWindow`]). Hosts can claim up to and including
+//!   its last block, and never later than the channel's `expires_at`, whichever is first. Then, or as soon as every
+//!   lane is released by its host, `settle` gives the rest back, or `reopen` begins a new epoch with it. Vouchers of an
+//!   epoch count in that epoch only.
+//! - **Small payments**: a claim of any size is paid, by the same shares as every fee, the treasury getting what the
+//!   rounding leaves. Below [`Config::MinFee`] a part can be less than the existential deposit: a part that its receiver
+//!   can not take, because the account is gone, goes to the treasury, and the treasury's part to the host if the
+//!   treasury's account is gone. So a claim by a host whose account exists never fails for its size.
+//! - **Unserved work** is not refunded here: the chain pays what was signed. Both ends see to it that no more is signed
+//!   than is served.
+//!
+//! Each host has at most [`Config::MaxLanesPerHost`] lanes, so that [`Pallet::lanes_of`] stays bounded. Whoever fills them
+//! with lanes that are not used pays a deposit and an allocation for each, and the host gets rid of them by
+//! `release_lane`.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(
@@ -42,6 +62,8 @@
 
 extern crate alloc;
 
+mod channels;
+mod claims;
 pub mod demand;
 mod escrow;
 mod fee;
@@ -55,18 +77,32 @@ mod mock;
 #[cfg(test)]
 mod tests;
 
+pub use channels::LaneKey;
 pub use fee::FEE_QUANTUM;
 pub use pallet::*;
 pub use weights::WeightInfo;
+
+/// What benchmarks need of the rest of the runtime.
+#[cfg(feature = "runtime-benchmarks")]
+pub trait BenchmarkHelper<AccountId> {
+    /// Makes `who` a host in good standing whose revenue is as dear to book as it can be.
+    fn make_host(who: &AccountId);
+}
 
 #[allow(clippy::expect_used, reason = "FRAME's macros expand to it")]
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;
+    use alloc::vec::Vec;
     use frame_support::{PalletId, pallet_prelude::*, traits::fungible};
     use frame_system::pallet_prelude::*;
-    use llmesh_primitives::{ModelVersionId, traits::RewardSink};
-    use sp_runtime::{FixedU128, Permill, traits::AccountIdConversion};
+    use llmesh_primitives::{
+        Channel, ChannelId, Claim, LaneId, ModelVersionId,
+        channel::{MAX_CLAIMS, MAX_LANES},
+        traits::{RewardSink, StakeProvider},
+    };
+    use sp_core::H256;
+    use sp_runtime::{AccountId32, FixedU128, Permill, traits::AccountIdConversion};
 
     /// Storage layout of this release.
     pub const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
@@ -76,7 +112,7 @@ pub mod pallet {
     pub struct Pallet<T>(_);
 
     #[pallet::config]
-    pub trait Config: frame_system::Config<RuntimeEvent: From<Event<Self>>> {
+    pub trait Config: frame_system::Config<RuntimeEvent: From<Event<Self>>, Hash = H256> {
         /// The currency of fees.
         type Currency: fungible::Inspect<Self::AccountId, Balance = u128>
             + fungible::Mutate<Self::AccountId>
@@ -84,6 +120,9 @@ pub mod pallet {
 
         /// The runtime's hold reasons.
         type RuntimeHoldReason: From<HoldReason>;
+
+        /// Who is a host in good standing.
+        type Stake: StakeProvider<Self::AccountId>;
 
         /// Told of a host's part after each payment.
         type Rewards: RewardSink<Self::AccountId>;
@@ -108,8 +147,36 @@ pub mod pallet {
         #[pallet::constant]
         type MinFee: Get<u128>;
 
-        /// Weights of what other pallets make this one do.
+        /// Blocks for which hosts can still claim after a payer closed a channel, and least lifetime of a channel.
+        /// Not a metadata constant: presets differ in it.
+        type ChallengeWindow: Get<BlockNumberFor<Self>>;
+
+        /// Most blocks from now to a channel's expiry.
+        #[pallet::constant]
+        type MaxLifetime: Get<BlockNumberFor<Self>>;
+
+        /// Channels that one payer can have, at most 100.
+        #[pallet::constant]
+        type MaxChannelsPerPayer: Get<u32>;
+
+        /// Lanes that one host can have in all channels together, those that it released not counted.
+        #[pallet::constant]
+        type MaxLanesPerHost: Get<u32>;
+
+        /// Deposit for a channel's record, in planck.
+        #[pallet::constant]
+        type ChannelDeposit: Get<u128>;
+
+        /// Deposit for each lane of it, in planck.
+        #[pallet::constant]
+        type LaneDeposit: Get<u128>;
+
+        /// Weights of the calls, and of what other pallets make this one do.
         type WeightInfo: WeightInfo;
+
+        /// Sets the stage for benchmarks.
+        #[cfg(feature = "runtime-benchmarks")]
+        type BenchmarkHelper: BenchmarkHelper<Self::AccountId>;
     }
 
     /// Why this pallet holds funds.
@@ -117,6 +184,10 @@ pub mod pallet {
     pub enum HoldReason {
         /// Waits for the result of a job: paid out when it comes, given back when it does not.
         JobEscrow,
+        /// Allocated to the hosts of a payment channel: paid out as they claim, given back when the channel is settled.
+        Channel,
+        /// Deposit for a payment channel's record; given back when the channel is settled.
+        ChannelDeposit,
     }
 
     /// What is set aside at present, by client, in planck. No entry where nothing is.
@@ -140,6 +211,34 @@ pub mod pallet {
         }
     }
 
+    /// Number of the next channel.
+    #[pallet::storage]
+    pub type NextChannelId<T> = StorageValue<_, ChannelId, ValueQuery>;
+
+    /// Every channel that is not settled.
+    #[pallet::storage]
+    pub type Channels<T: Config> =
+        StorageMap<_, Twox64Concat, ChannelId, Channel<T::AccountId, BlockNumberFor<T>>>;
+
+    /// The numbers of a payer's channels, in order of opening. No entry without channels.
+    #[pallet::storage]
+    pub type PayerChannels<T: Config> = StorageMap<
+        _,
+        Blake2_128Concat,
+        T::AccountId,
+        BoundedVec<ChannelId, T::MaxChannelsPerPayer>,
+        ValueQuery,
+    >;
+
+    /// A host's lanes that it has not released, in order of channel and lane.
+    #[pallet::storage]
+    pub type HostLanes<T: Config> =
+        StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Identity, LaneKey, (), OptionQuery>;
+
+    /// Number of entries of each host in [`HostLanes`]. No entry for none.
+    #[pallet::storage]
+    pub type HostLaneCount<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u32, ValueQuery>;
+
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
@@ -157,6 +256,94 @@ pub mod pallet {
             model: ModelVersionId,
             demand: FixedU128,
         },
+        /// A channel is open. `funded` planck are on hold for its lanes, `deposit` for its record.
+        ChannelOpened {
+            channel: ChannelId,
+            payer: T::AccountId,
+            signer: AccountId32,
+            funded: u128,
+            deposit: u128,
+            expires_at: BlockNumberFor<T>,
+        },
+        /// A host has a lane in a channel, with an allocation of `funded` planck.
+        LaneOpened {
+            channel: ChannelId,
+            epoch: u32,
+            lane: LaneId,
+            host: T::AccountId,
+            funded: u128,
+        },
+        /// A lane's allocation was raised by `amount` to `funded` planck in all.
+        LaneFunded {
+            channel: ChannelId,
+            lane: LaneId,
+            amount: u128,
+            funded: u128,
+        },
+        /// A channel expires later than before.
+        ChannelExtended {
+            channel: ChannelId,
+            expires_at: BlockNumberFor<T>,
+        },
+        /// A voucher was claimed. `cumulative` is the sum it states, `paid` what was paid for it now, and `owed` what the
+        /// lane was short of; `paid = host_paid + pool_paid + treasury_paid`, in planck.
+        Claimed {
+            channel: ChannelId,
+            lane: LaneId,
+            host: T::AccountId,
+            cumulative: u128,
+            paid: u128,
+            host_paid: u128,
+            pool_paid: u128,
+            treasury_paid: u128,
+            owed: u128,
+        },
+        /// A claim of a batch was passed over, for this reason.
+        ClaimSkipped {
+            channel: ChannelId,
+            lane: LaneId,
+            error: DispatchError,
+        },
+        /// A host gave up what it did not claim: `unspent` planck that go back when the channel is settled.
+        LaneReleased {
+            channel: ChannelId,
+            lane: LaneId,
+            host: T::AccountId,
+            unspent: u128,
+        },
+        /// The payer wants the rest back. Hosts can claim up to and including block `until`.
+        ChannelClosed {
+            channel: ChannelId,
+            until: BlockNumberFor<T>,
+        },
+        /// A channel is gone. `funded = paid + refunded`, in planck; `owed` is what was claimed but never funded,
+        /// `deposit` what was given back for the record.
+        ChannelSettled {
+            channel: ChannelId,
+            payer: T::AccountId,
+            epoch: u32,
+            funded: u128,
+            paid: u128,
+            refunded: u128,
+            owed: u128,
+            deposit: u128,
+        },
+        /// A channel goes on as epoch `epoch`. Of the epoch before `funded = paid + carried + refunded` and `owed` was
+        /// never funded; the new lanes have `carried + added` planck.
+        ChannelReopened {
+            channel: ChannelId,
+            payer: T::AccountId,
+            epoch: u32,
+            signer: AccountId32,
+            funded: u128,
+            paid: u128,
+            owed: u128,
+            carried: u128,
+            refunded: u128,
+            added: u128,
+            deposit: u128,
+            expires_at: BlockNumberFor<T>,
+        },
     }
 
     #[pallet::error]
@@ -165,6 +352,52 @@ pub mod pallet {
         InsufficientFunds,
         /// Less than this amount is set aside for the account.
         InsufficientEscrow,
+        /// No channel has this number, or it is settled.
+        UnknownChannel,
+        /// The channel has no lane with this number.
+        UnknownLane,
+        /// Only the channel's payer can do this.
+        NotPayer,
+        /// The lane is another account's.
+        NotLaneHost,
+        /// The account has as many channels as a payer can have.
+        TooManyChannels,
+        /// The channel has as many lanes as a channel can have.
+        TooManyLanes,
+        /// The host has as many lanes as a host can have.
+        HostHasTooManyLanes,
+        /// A channel needs at least one lane.
+        NoLanes,
+        /// The account is no host in good standing.
+        NotAHost,
+        /// The host has a lane in this channel already.
+        RepeatedHost,
+        /// A lane's allocation must be at least the least fee.
+        AllocationTooSmall,
+        /// The amount is zero.
+        ZeroAmount,
+        /// The lifetime is shorter than the challenge window or longer than the maximum.
+        InvalidLifetime,
+        /// The channel expires later than that already.
+        NotLater,
+        /// The channel is being closed.
+        ChannelClosing,
+        /// Nothing can be claimed from the channel any more: it can be settled or opened again.
+        ChannelOver,
+        /// Hosts can still claim from the channel.
+        ChannelNotOver,
+        /// The host gave the lane up.
+        LaneReleased,
+        /// The voucher is of another epoch of the channel.
+        WrongEpoch,
+        /// A later voucher was claimed before.
+        StaleVoucher,
+        /// The voucher's sum is below the sum of the one before, or differs from that of the same number.
+        ConflictingSum,
+        /// The channel's signer did not sign this voucher.
+        BadSignature,
+        /// The payment is below the existential deposit, and neither the host's account nor the treasury's exists.
+        TooSmallToPay,
     }
 
     /// Gives the verifier pool and the treasury the existential deposit if they have less, so that payments
@@ -200,6 +433,7 @@ pub mod pallet {
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn integrity_test() {
             Self::check_constants();
+            Self::check_channel_constants();
         }
 
         #[cfg(feature = "try-runtime")]
@@ -208,8 +442,232 @@ pub mod pallet {
         }
     }
 
+    #[pallet::call]
+    impl<T: Config> Pallet<T> {
+        /// Opens a payment channel.
+        ///
+        /// Origin: signed, the payer.
+        ///
+        /// - `signer`: the key that signs vouchers and requests; best not the account's own.
+        /// - `lanes`: hosts with their allocations in planck, each at least `MinFee`; a host at most once. The position is
+        ///   the lane's number.
+        /// - `lifetime`: blocks until the channel expires, between the challenge window and `MaxLifetime`.
+        ///
+        /// The allocations and a deposit for the record are held until the channel is settled.
+        ///
+        /// Errors: `NoLanes`, `NotAHost`, `RepeatedHost`, `AllocationTooSmall`, `InvalidLifetime`, `TooManyChannels`,
+        /// `HostHasTooManyLanes`, `InsufficientFunds`.
+        ///
+        /// Events: `ChannelOpened`, and `LaneOpened` for each lane.
+        #[pallet::call_index(0)]
+        #[pallet::weight(T::WeightInfo::open_channel(lanes.len() as u32))]
+        pub fn open_channel(
+            origin: OriginFor<T>,
+            signer: AccountId32,
+            lanes: BoundedVec<(T::AccountId, u128), ConstU32<MAX_LANES>>,
+            lifetime: BlockNumberFor<T>,
+        ) -> DispatchResult {
+            let payer = ensure_signed(origin)?;
+            Self::do_open(payer, signer, lanes.into_inner(), lifetime)
+        }
+
+        /// Adds a host to a channel.
+        ///
+        /// Origin: signed, the channel's payer.
+        ///
+        /// `amount` planck are held for the lane, and a deposit.
+        ///
+        /// Errors: `UnknownChannel`, `NotPayer`, `ChannelClosing`, `ChannelOver`, `TooManyLanes`, `NotAHost`,
+        /// `RepeatedHost`, `AllocationTooSmall`, `HostHasTooManyLanes`, `InsufficientFunds`.
+        ///
+        /// Events: `LaneOpened`.
+        #[pallet::call_index(1)]
+        #[pallet::weight(T::WeightInfo::add_lane())]
+        pub fn add_lane(
+            origin: OriginFor<T>,
+            channel: ChannelId,
+            host: T::AccountId,
+            amount: u128,
+        ) -> DispatchResult {
+            let payer = ensure_signed(origin)?;
+            Self::do_add_lane(payer, channel, host, amount)
+        }
+
+        /// Raises a lane's allocation by `amount` planck.
+        ///
+        /// Origin: signed, the channel's payer.
+        ///
+        /// This is possible for as long as the host can claim, also while the channel is being closed. What the host
+        /// claimed already and was not paid for lack of funds, it gets by repeating the claim.
+        ///
+        /// Errors: `UnknownChannel`, `NotPayer`, `UnknownLane`, `LaneReleased`, `ChannelOver`, `ZeroAmount`,
+        /// `InsufficientFunds`.
+        ///
+        /// Events: `LaneFunded`.
+        #[pallet::call_index(2)]
+        #[pallet::weight(T::WeightInfo::fund_lane())]
+        pub fn fund_lane(
+            origin: OriginFor<T>,
+            channel: ChannelId,
+            lane: LaneId,
+            amount: u128,
+        ) -> DispatchResult {
+            let payer = ensure_signed(origin)?;
+            Self::do_fund_lane(payer, channel, lane, amount)
+        }
+
+        /// Lets a channel expire `lifetime` blocks from now instead of earlier.
+        ///
+        /// Origin: signed, the channel's payer.
+        ///
+        /// Errors: `UnknownChannel`, `NotPayer`, `ChannelClosing`, `ChannelOver`, `InvalidLifetime`, `NotLater`.
+        ///
+        /// Events: `ChannelExtended`.
+        #[pallet::call_index(3)]
+        #[pallet::weight(T::WeightInfo::extend())]
+        pub fn extend(
+            origin: OriginFor<T>,
+            channel: ChannelId,
+            lifetime: BlockNumberFor<T>,
+        ) -> DispatchResult {
+            let payer = ensure_signed(origin)?;
+            Self::do_extend(payer, channel, lifetime)
+        }
+
+        /// Claims what a voucher says.
+        ///
+        /// Origin: signed, the lane's host.
+        ///
+        /// The voucher must be the last one claimed, or have a higher number and no smaller sum. Claiming the last one
+        /// again is no error and pays what is still owed. What the lane is short of stays owed.
+        ///
+        /// Errors: `UnknownChannel`, `UnknownLane`, `NotLaneHost`, `LaneReleased`, `ChannelOver`, `WrongEpoch`,
+        /// `StaleVoucher`, `ConflictingSum`, `BadSignature`, `TooSmallToPay`.
+        ///
+        /// Events: `Claimed`.
+        #[pallet::call_index(4)]
+        #[pallet::weight(T::WeightInfo::claim())]
+        pub fn claim(origin: OriginFor<T>, claim: Claim) -> DispatchResult {
+            let host = ensure_signed(origin)?;
+            Self::do_claim(&host, claim)
+        }
+
+        /// Claims what many vouchers say. Claims that can not be paid are passed over; all others are paid.
+        ///
+        /// Origin: signed, the host of all the lanes.
+        ///
+        /// Errors: none. What is wrong with a claim that was passed over, see `claim`, its event names.
+        ///
+        /// Events: `Claimed` or `ClaimSkipped` for each claim.
+        #[pallet::call_index(5)]
+        #[pallet::weight(T::WeightInfo::claim_batch(claims.len() as u32))]
+        pub fn claim_batch(
+            origin: OriginFor<T>,
+            claims: BoundedVec<Claim, ConstU32<MAX_CLAIMS>>,
+        ) -> DispatchResultWithPostInfo {
+            let host = ensure_signed(origin)?;
+            let weight = Self::do_claim_batch(&host, claims.into_inner());
+            Ok(Some(weight).into())
+        }
+
+        /// Gives up what was not claimed from a lane, so that the payer need not wait for it.
+        ///
+        /// Origin: signed, the lane's host.
+        ///
+        /// Nothing can be claimed from the lane afterwards, and it no longer counts as one of the host's.
+        ///
+        /// Errors: `UnknownChannel`, `UnknownLane`, `NotLaneHost`, `LaneReleased`.
+        ///
+        /// Events: `LaneReleased`.
+        #[pallet::call_index(6)]
+        #[pallet::weight(T::WeightInfo::release_lane())]
+        pub fn release_lane(origin: OriginFor<T>, channel: ChannelId, lane: LaneId) -> DispatchResult {
+            let host = ensure_signed(origin)?;
+            Self::do_release_lane(&host, channel, lane)
+        }
+
+        /// Starts the challenge window, after which the rest comes back by `settle`.
+        ///
+        /// Origin: signed, the channel's payer.
+        ///
+        /// Errors: `UnknownChannel`, `NotPayer`, `ChannelClosing`, `ChannelOver`.
+        ///
+        /// Events: `ChannelClosed`.
+        #[pallet::call_index(7)]
+        #[pallet::weight(T::WeightInfo::close())]
+        pub fn close(origin: OriginFor<T>, channel: ChannelId) -> DispatchResult {
+            let payer = ensure_signed(origin)?;
+            Self::do_close(payer, channel)
+        }
+
+        /// Gives the payer back what is left of a channel that is over, and the deposit.
+        ///
+        /// Origin: signed, anyone.
+        ///
+        /// A channel is over after its challenge window, after its expiry, and when every lane is released.
+        ///
+        /// Errors: `UnknownChannel`, `ChannelNotOver`.
+        ///
+        /// Events: `ChannelSettled`.
+        #[pallet::call_index(8)]
+        #[pallet::weight(T::WeightInfo::settle(MAX_LANES))]
+        pub fn settle(origin: OriginFor<T>, channel: ChannelId) -> DispatchResultWithPostInfo {
+            ensure_signed(origin)?;
+            let lanes = Self::do_settle(channel)?;
+            Ok(Some(T::WeightInfo::settle(lanes)).into())
+        }
+
+        /// Opens a channel that is over again, with what is left of it.
+        ///
+        /// Origin: signed, the channel's payer.
+        ///
+        /// - `signer`, `lanes`, `lifetime`: as for `open_channel`.
+        ///
+        /// The epoch goes up by one: vouchers of earlier epochs are worth nothing any more. What is left goes into the new
+        /// allocations; what these lack is held in addition, and what they do not need comes back.
+        ///
+        /// Errors: `UnknownChannel`, `NotPayer`, `ChannelNotOver`, `NoLanes`, `NotAHost`, `RepeatedHost`,
+        /// `AllocationTooSmall`, `InvalidLifetime`, `HostHasTooManyLanes`, `InsufficientFunds`.
+        ///
+        /// Events: `ChannelReopened`, and `LaneOpened` for each lane.
+        #[pallet::call_index(9)]
+        #[pallet::weight(T::WeightInfo::reopen(MAX_LANES, lanes.len() as u32))]
+        pub fn reopen(
+            origin: OriginFor<T>,
+            channel: ChannelId,
+            signer: AccountId32,
+            lanes: BoundedVec<(T::AccountId, u128), ConstU32<MAX_LANES>>,
+            lifetime: BlockNumberFor<T>,
+        ) -> DispatchResultWithPostInfo {
+            let payer = ensure_signed(origin)?;
+            let new = lanes.len() as u32;
+            let old = Self::do_reopen(payer, channel, signer, lanes.into_inner(), lifetime)?;
+            Ok(Some(T::WeightInfo::reopen(old, new)).into())
+        }
+    }
+
     #[pallet::view_functions]
     impl<T: Config> Pallet<T> {
+        /// The channel, until it is settled.
+        pub fn channel(id: ChannelId) -> Option<Channel<T::AccountId, BlockNumberFor<T>>> {
+            Channels::<T>::get(id)
+        }
+
+        /// The payer's channels in order of opening.
+        pub fn channels_of(
+            payer: T::AccountId,
+        ) -> Vec<(ChannelId, Channel<T::AccountId, BlockNumberFor<T>>)> {
+            PayerChannels::<T>::get(payer)
+                .into_iter()
+                .filter_map(|id| Some((id, Channels::<T>::get(id)?)))
+                .collect()
+        }
+
+        /// The lanes that the host has not released, from channel number `from`, at most `limit` and at most 1,000.
+        pub fn lanes_of(host: T::AccountId, from: ChannelId, limit: u32) -> Vec<(ChannelId, LaneId)> {
+            Self::lanes_from(&host, from, limit)
+        }
+
         /// The demand factor of the model version: fees are this much times what they are at balanced demand.
         pub fn demand(model: ModelVersionId) -> FixedU128 {
             Demand::<T>::get(model)

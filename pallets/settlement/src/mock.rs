@@ -1,12 +1,18 @@
 use crate as pallet_settlement;
-use frame_support::{PalletId, derive_impl, parameter_types, traits::ConstU128};
-use llmesh_primitives::traits::RewardSink;
-use sp_runtime::{BuildStorage, DispatchError, DispatchResult, Permill};
+use frame_support::{
+    PalletId, derive_impl, parameter_types,
+    traits::{ConstU32, ConstU64, ConstU128},
+};
+use llmesh_primitives::traits::{RewardSink, StakeProvider};
+use sp_runtime::{BuildStorage, DispatchError, DispatchResult, Perbill, Permill};
 
 pub const CLIENT: u64 = 1;
 pub const OTHER: u64 = 2;
 pub const HOST: u64 = 3;
 pub const TREASURY: u64 = 4;
+/// Two more hosts.
+pub const HOST_2: u64 = 5;
+pub const HOST_3: u64 = 6;
 pub const FUNDS: u128 = 1_000_000;
 pub const ED: u128 = 10;
 
@@ -59,6 +65,39 @@ parameter_types! {
     pub static Rewards: Vec<(u64, u128)> = vec![];
     /// Whether the reward sink refuses.
     pub static RewardsFail: bool = false;
+    /// Who is a host in good standing.
+    pub static Hosts: Vec<u64> = vec![HOST, HOST_2, HOST_3];
+    pub static MaxLanesPerHost: u32 = 4;
+}
+
+pub const WINDOW: u64 = 10;
+pub const MAX_LIFETIME: u64 = 100;
+pub const CHANNEL_DEPOSIT: u128 = 50;
+pub const LANE_DEPOSIT: u128 = 7;
+
+pub struct Stake;
+impl StakeProvider<u64> for Stake {
+    fn stake_of(_: &u64) -> u128 {
+        0
+    }
+    fn is_host(who: &u64) -> bool {
+        Hosts::get().contains(who)
+    }
+    fn is_verifier(_: &u64) -> bool {
+        false
+    }
+    fn slash(_: &u64, _: Perbill, _: Option<&u64>) -> u128 {
+        0
+    }
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+impl crate::BenchmarkHelper<u64> for Stake {
+    fn make_host(who: &u64) {
+        use frame_support::traits::fungible::Mutate;
+        Hosts::mutate(|hosts| hosts.push(*who));
+        Balances::set_balance(who, ED);
+    }
 }
 
 pub struct Sink;
@@ -75,19 +114,30 @@ impl RewardSink<u64> for Sink {
 impl pallet_settlement::Config for Test {
     type Currency = Balances;
     type RuntimeHoldReason = RuntimeHoldReason;
+    type Stake = Stake;
     type Rewards = Sink;
     type Treasury = Treasury;
     type PalletId = PoolId;
     type HostShare = HostShare;
     type PoolShare = PoolShare;
     type MinFee = ConstU128<100>;
+    type ChallengeWindow = ConstU64<WINDOW>;
+    type MaxLifetime = ConstU64<MAX_LIFETIME>;
+    type MaxChannelsPerPayer = ConstU32<3>;
+    type MaxLanesPerHost = MaxLanesPerHost;
+    type ChannelDeposit = ConstU128<CHANNEL_DEPOSIT>;
+    type LaneDeposit = ConstU128<LANE_DEPOSIT>;
     type WeightInfo = ();
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = Stake;
 }
 
 pub fn new_test_ext() -> sp_io::TestExternalities {
     let storage = RuntimeGenesisConfig {
         balances: pallet_balances::GenesisConfig {
-            balances: [CLIENT, OTHER, HOST].map(|who| (who, FUNDS)).to_vec(),
+            balances: [CLIENT, OTHER, HOST, HOST_2, HOST_3]
+                .map(|who| (who, FUNDS))
+                .to_vec(),
             ..Default::default()
         },
         ..Default::default()
@@ -99,7 +149,19 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
         System::set_block_number(1);
         Rewards::set(vec![]);
         RewardsFail::set(false);
+        Hosts::set(vec![HOST, HOST_2, HOST_3]);
+        MaxLanesPerHost::set(4);
     });
+    ext
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+pub fn benchmark_ext() -> sp_io::TestExternalities {
+    let mut ext = new_test_ext();
+    ext.register_extension(sp_keystore::KeystoreExt::new(
+        sp_keystore::testing::MemoryKeystore::new(),
+    ));
+    ext.execute_with(|| MaxLanesPerHost::set(200));
     ext
 }
 

@@ -13,6 +13,9 @@ use llmesh_primitives::{
 use proptest::prelude::*;
 use sp_runtime::{DispatchError, FixedU128, Permill, TokenError};
 
+mod channels;
+mod histories;
+
 const MODEL: u32 = 7;
 
 fn hold(who: u64, amount: u128) -> sp_runtime::DispatchResult {

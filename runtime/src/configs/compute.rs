@@ -7,8 +7,9 @@ use crate::{
     constants::{
         currency::{EXISTENTIAL_DEPOSIT, MESH, deposit},
         limits::MAXIMUM_BLOCK_WEIGHT,
+        time::DAYS,
     },
-    timing::UnbondingBlocks,
+    timing::{ChallengeBlocks, UnbondingBlocks},
 };
 use frame_support::{
     PalletId, parameter_types,
@@ -89,18 +90,31 @@ parameter_types! {
     pub const VerifierPoolId: PalletId = PalletId(*b"llm/pool");
     pub const HostShare: Permill = Permill::from_percent(70);
     pub const PoolShare: Permill = Permill::from_percent(20);
+    /// A channel's record and its number in the payer's index.
+    pub const ChannelDeposit: Balance = deposit(2, 140);
+    /// A lane in the record, and its entry in the host's index.
+    pub const LaneDeposit: Balance = deposit(1, 160);
 }
 
 impl pallet_settlement::Config for Runtime {
     type Currency = Balances;
     type RuntimeHoldReason = RuntimeHoldReason;
+    type Stake = MeshStaking;
     type Rewards = MeshStaking;
     type Treasury = TreasuryAccount;
     type PalletId = VerifierPoolId;
     type HostShare = HostShare;
     type PoolShare = PoolShare;
     type MinFee = ConstU128<{ 10 * EXISTENTIAL_DEPOSIT }>;
+    type ChallengeWindow = ChallengeBlocks<Runtime>;
+    type MaxLifetime = ConstU32<{ 90 * DAYS }>;
+    type MaxChannelsPerPayer = ConstU32<64>;
+    type MaxLanesPerHost = ConstU32<10_000>;
+    type ChannelDeposit = ChannelDeposit;
+    type LaneDeposit = LaneDeposit;
     type WeightInfo = pallet_settlement::weights::SubstrateWeight<Runtime>;
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = BenchmarkStage;
 }
 
 parameter_types! {
@@ -145,10 +159,16 @@ impl Contains<RuntimeCall> for ComputeCalls {
         use pallet_jobs::Call as Jobs;
         use pallet_mesh_staking::Call as Staking;
         use pallet_model_registry::Call as Registry;
+        use pallet_settlement::Call as Settlement;
         matches!(
             call,
             RuntimeCall::Jobs(Jobs::submit_result { .. } | Jobs::decline { .. } | Jobs::resume {})
                 | RuntimeCall::ModelRegistry(Registry::offer { .. } | Registry::withdraw_offer { .. })
+                | RuntimeCall::Settlement(
+                    Settlement::claim { .. }
+                        | Settlement::claim_batch { .. }
+                        | Settlement::release_lane { .. }
+                )
                 | RuntimeCall::MeshStaking(
                     Staking::register_worker { .. }
                         | Staking::deregister_worker {}
@@ -179,6 +199,14 @@ impl pallet_jobs::BenchmarkHelper<crate::AccountId> for BenchmarkStage {
         Balances::set_balance(&delegator, 1_000_000 * MESH);
         let origin = frame_system::RawOrigin::Signed(delegator).into();
         MeshStaking::delegate(origin, who.clone(), 100 * MESH).expect("there is room for a delegator");
+    }
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_settlement::BenchmarkHelper<crate::AccountId> for BenchmarkStage {
+    fn make_host(who: &crate::AccountId) {
+        // Payments are as dear as those of jobs.
+        <Self as pallet_jobs::BenchmarkHelper<crate::AccountId>>::make_host(who);
     }
 }
 

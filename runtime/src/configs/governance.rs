@@ -271,7 +271,20 @@ impl InstanceFilter<RuntimeCall> for ProxyType {
     fn filter(&self, call: &RuntimeCall) -> bool {
         match self {
             ProxyType::Any => true,
-            ProxyType::NonTransfer => !matches!(call, RuntimeCall::Balances(_) | RuntimeCall::Sudo(_)),
+            ProxyType::NonTransfer => {
+                // Who names a channel's signer and hosts can send them its funds.
+                !matches!(
+                    call,
+                    RuntimeCall::Balances(_)
+                        | RuntimeCall::Sudo(_)
+                        | RuntimeCall::Settlement(
+                            pallet_settlement::Call::open_channel { .. }
+                                | pallet_settlement::Call::add_lane { .. }
+                                | pallet_settlement::Call::fund_lane { .. }
+                                | pallet_settlement::Call::reopen { .. }
+                        )
+                )
+            }
             ProxyType::Compute => {
                 ComputeCalls::contains(call)
                     || matches!(

@@ -11,19 +11,19 @@ use sp_core::H256;
 use sp_io::hashing::twox_128;
 use sp_runtime::Perbill;
 
-const HOST: Sr25519Keyring = Sr25519Keyring::Charlie;
-const DELEGATOR: Sr25519Keyring = Sr25519Keyring::Dave;
+pub(super) const HOST: Sr25519Keyring = Sr25519Keyring::Charlie;
+pub(super) const DELEGATOR: Sr25519Keyring = Sr25519Keyring::Dave;
 const AUTHOR: Sr25519Keyring = Sr25519Keyring::Eve;
-const CLIENT: Sr25519Keyring = Sr25519Keyring::Ferdie;
+pub(super) const CLIENT: Sr25519Keyring = Sr25519Keyring::Ferdie;
 /// 20 million MACs at a milli-MESH a million.
-const FEE: Balance = 20 * MILLI_MESH;
+pub(super) const FEE: Balance = 20 * MILLI_MESH;
 
-fn by(key: Sr25519Keyring) -> RuntimeOrigin {
+pub(super) fn by(key: Sr25519Keyring) -> RuntimeOrigin {
     RuntimeOrigin::signed(account(key))
 }
 
 /// A block whose parent's author drew the number `luck`.
-fn block(luck: u8) {
+pub(super) fn block(luck: u8) {
     let key = [twox_128(b"Babe"), twox_128(b"AuthorVrfRandomness")].concat();
     unhashed::put(&key, &Some([luck; 32]));
     start_block();
@@ -43,7 +43,7 @@ fn tensors(name: &str) -> Tensors {
         .unwrap()
 }
 
-fn become_host(key: Sr25519Keyring) {
+pub(super) fn become_host(key: Sr25519Keyring) {
     assert_ok!(MeshStaking::bond(by(key), 10_000 * MESH));
     let record = WorkerRecord {
         peer_id: Default::default(),
@@ -120,7 +120,7 @@ fn job(id: u64) -> llmesh_primitives::Job<AccountId, BlockNumber> {
     pallet_jobs::Jobs::<Runtime>::get(id).expect("the record is kept")
 }
 
-fn run(test: impl FnOnce(u32)) {
+pub(super) fn run(test: impl FnOnce(u32)) {
     chain(LOCAL_TESTNET_RUNTIME_PRESET).execute_with(|| {
         block(1);
         let issuance = Balances::total_issuance();
@@ -218,6 +218,31 @@ fn a_hot_key_can_serve_but_not_move_the_stake() {
     assert!(filter(RuntimeCall::Jobs(pallet_jobs::Call::resume {})));
     assert!(filter(RuntimeCall::MeshStaking(
         pallet_mesh_staking::Call::chill {}
+    )));
+    assert!(filter(RuntimeCall::Settlement(
+        pallet_settlement::Call::claim_batch {
+            claims: Default::default()
+        }
+    )));
+    assert!(filter(RuntimeCall::Settlement(
+        pallet_settlement::Call::release_lane { channel: 0, lane: 0 }
+    )));
+    assert!(!filter(RuntimeCall::Settlement(
+        pallet_settlement::Call::close { channel: 0 }
+    )));
+    assert!(!filter(RuntimeCall::Settlement(
+        pallet_settlement::Call::fund_lane {
+            channel: 0,
+            lane: 0,
+            amount: 1
+        }
+    )));
+    assert!(!ProxyType::NonTransfer.filter(&RuntimeCall::Settlement(
+        pallet_settlement::Call::open_channel {
+            signer: account(HOST),
+            lanes: Default::default(),
+            lifetime: 1
+        }
     )));
     let operator = account(HOST);
     assert!(!filter(RuntimeCall::MeshStaking(

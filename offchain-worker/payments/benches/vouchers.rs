@@ -1,0 +1,237 @@
+//! Vouchers that a host verifies and persists per second on one core, against what it could do simpler.
+//!
+//! `cargo bench -p llmesh-payments --bench vouchers -- [--lanes N] [--rounds N] [--core N]`
+//!
+//! The process pins itself to one core. In each round all ways get the next voucher of every lane, one after the other, so
+//! that whatever else the machine does hits all alike; a ratio is the median of the rounds' ratios.
+//!
+//! - *verify only*: `sp_runtime::MultiSignature::verify`, one by one, nothing written: what a host must at least do if it
+//!   uses the chain's own function.
+//! - *one commit each*: the same, and one synced redb transaction a voucher, of the same row: the peer.
+//! - *book, admit*: [`PayeeBook::admit`] of all lanes at a time: verified in batches and durable when it returns.
+//! - *book, request*: the same and then `served`, so two durable steps a request: what a request costs in payments.
+
+use codec::Encode;
+use llmesh_payments::{LaneFacts, LaneKey, PayeeBook, PayeeLimits, PayeePolicy};
+use llmesh_primitives::{ChannelState, SignedVoucher, Voucher};
+use redb::{Database, TableDefinition};
+use rustix::thread::{CpuSet, sched_setaffinity};
+use sp_core::{H256, Pair, sr25519};
+use sp_runtime::AccountId32;
+use std::{
+    env,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+const GENESIS: H256 = H256::repeat_byte(7);
+const HOST: AccountId32 = AccountId32::new([1; 32]);
+const PRICE: u128 = 10;
+const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("vouchers");
+
+struct Options {
+    lanes: u64,
+    rounds: u64,
+    core: usize,
+}
+
+fn options() -> Result<Options, String> {
+    let mut options = Options {
+        lanes: 256,
+        rounds: 20,
+        core: 0,
+    };
+    let mut arguments = env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut number = || {
+            let value = arguments.next().and_then(|value| value.parse::<u64>().ok());
+            value.ok_or_else(|| format!("{argument} needs a number"))
+        };
+        match argument.as_str() {
+            "--lanes" => options.lanes = number()?.max(1),
+            "--rounds" => options.rounds = number()?.max(1),
+            "--core" => options.core = number()? as usize,
+            // What cargo itself passes on.
+            "--bench" => {}
+            _ => return Err(format!("unknown option {argument}")),
+        }
+    }
+    Ok(options)
+}
+
+fn signer(lane: u64) -> sr25519::Pair {
+    sr25519::Pair::from_seed(&H256::from_low_u64_be(lane + 1).0)
+}
+
+fn facts(lane: u64) -> LaneFacts {
+    LaneFacts {
+        key: LaneKey {
+            channel: lane,
+            lane: 0,
+        },
+        epoch: 0,
+        host: HOST,
+        signer: signer(lane).public().into(),
+        funded: 1 << 60,
+        claimed: 0,
+        paid: 0,
+        nonce: 0,
+        released: false,
+        state: ChannelState::Open,
+        expires_at: 1_000_000,
+        now: 1,
+    }
+}
+
+fn voucher(lane: u64, nonce: u64) -> SignedVoucher {
+    let voucher = Voucher {
+        genesis: GENESIS,
+        channel: lane,
+        epoch: 0,
+        lane: 0,
+        nonce,
+        cumulative: PRICE * u128::from(nonce),
+        receipts: H256::zero(),
+    };
+    let signature = signer(lane).sign(&voucher.payload()).into();
+    SignedVoucher { voucher, signature }
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+#[derive(Default)]
+struct Times {
+    verify: Vec<Duration>,
+    commit_each: Vec<Duration>,
+    admit: Vec<Duration>,
+    request: Vec<Duration>,
+}
+
+async fn run(options: &Options) -> Times {
+    let folder = tempfile::tempdir().expect("a folder for the databases");
+    let peer = Database::create(folder.path().join("peer.redb")).expect("the peer's database");
+    let limits = PayeeLimits {
+        lane: PayeePolicy {
+            max_ahead: 1 << 50,
+            ..PayeePolicy::default()
+        },
+        ..PayeeLimits::default()
+    };
+    let book = PayeeBook::open(&folder.path().join("book.redb"), HOST, GENESIS, limits).expect("the book");
+    book.set_stake_limit(u128::MAX);
+    let book = Arc::new(book);
+    let facts: Arc<Vec<LaneFacts>> = Arc::new((0..options.lanes).map(facts).collect());
+    let mut times = Times::default();
+    for round in 1..=options.rounds {
+        let vouchers: Arc<Vec<SignedVoucher>> =
+            Arc::new((0..options.lanes).map(|lane| voucher(lane, round)).collect());
+
+        let began = Instant::now();
+        for (facts, signed) in facts.iter().zip(vouchers.iter()) {
+            assert!(signed.voucher.is_signed_by(&signed.signature, &facts.signer));
+        }
+        times.verify.push(began.elapsed());
+
+        let began = Instant::now();
+        for (facts, signed) in facts.iter().zip(vouchers.iter()) {
+            assert!(signed.voucher.is_signed_by(&signed.signature, &facts.signer));
+            let transaction = peer.begin_write().expect("a transaction");
+            transaction
+                .open_table(ROWS)
+                .expect("the table")
+                .insert(
+                    facts.key.channel.to_be_bytes().as_slice(),
+                    signed.encode().as_slice(),
+                )
+                .expect("a row");
+            transaction.commit().expect("a commit");
+        }
+        times.commit_each.push(began.elapsed());
+
+        let began = Instant::now();
+        let mut tasks = tokio::task::JoinSet::new();
+        for lane in 0..options.lanes as usize {
+            let (book, facts, vouchers) = (Arc::clone(&book), Arc::clone(&facts), Arc::clone(&vouchers));
+            tasks.spawn(async move {
+                let request = H256::from_low_u64_be(round << 32 | lane as u64);
+                let admitted = book.admit(&facts[lane], &vouchers[lane], PRICE, request).await;
+                admitted.expect("it is admitted")
+            });
+        }
+        let admissions = tasks.join_all().await;
+        let admitted = began.elapsed();
+        let mut tasks = tokio::task::JoinSet::new();
+        for admission in admissions {
+            tasks.spawn(async move {
+                let receipt = admission.request();
+                admission.served(receipt).await.expect("it is served");
+            });
+        }
+        tasks.join_all().await;
+        times.admit.push(admitted);
+        times.request.push(began.elapsed());
+    }
+    times
+}
+
+fn main() -> ExitCode {
+    let options = match options() {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut core = CpuSet::new();
+    core.set(options.core);
+    // Threads that are started later inherit it.
+    if let Err(error) = sched_setaffinity(None, &core) {
+        eprintln!("not pinned to core {}: {error}", options.core);
+        return ExitCode::FAILURE;
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let times = runtime.block_on(run(&options));
+    println!(
+        "one core, {} lanes at a time, {} rounds, sr25519, signatures verified and rows synced",
+        options.lanes, options.rounds
+    );
+    let per_second = |times: &[Duration]| {
+        let mut rates: Vec<f64> = times
+            .iter()
+            .map(|time| options.lanes as f64 / time.as_secs_f64())
+            .collect();
+        median(&mut rates)
+    };
+    let ratio = |of: &[Duration], to: &[Duration]| {
+        let mut ratios: Vec<f64> = of
+            .iter()
+            .zip(to)
+            .map(|(of, to)| to.as_secs_f64() / of.as_secs_f64())
+            .collect();
+        median(&mut ratios)
+    };
+    for (name, of) in [
+        ("verify only, one by one", &times.verify),
+        ("verify, one commit each", &times.commit_each),
+        ("book, admit", &times.admit),
+        ("book, request (admit and served)", &times.request),
+    ] {
+        println!(
+            "  {name:<34} {:>9.0} /s   {:>6.2} x verify only   {:>7.1} x one commit each",
+            per_second(of),
+            ratio(of, &times.verify),
+            ratio(of, &times.commit_each)
+        );
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,185 @@
+//! Brings vouchers to the chain: many channels in one extrinsic, when it is worth the fee or time runs out.
+
+use super::{chainview::ChainView, directory::Directory};
+use llmesh_chain::{ChainError, HeadState, Included, Signer, Wait, calls};
+use llmesh_payments::{ClaimPolicy, LaneFacts, LaneKey, PayeeBook};
+use llmesh_primitives::{ChannelId, Claim, LaneId, channel::MAX_CLAIMS};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{sync::watch, task::JoinHandle};
+
+/// Blocks between two looks.
+const LOOK_EVERY: u32 = 3;
+/// Claim what is there when a channel has no more blocks left than this: half of the shortest challenge window.
+const BLOCKS_LEFT: u32 = 10;
+/// Never claim less: about the fee of a claim.
+const DUST: u128 = 1_000_000_000;
+/// Claim when more than this part of the stake is unsettled.
+const PRESSURE_PERCENT: u8 = 50;
+/// Time for the last claims when the worker stops.
+const LAST_CLAIMS: Duration = Duration::from_secs(15);
+
+pub(crate) struct Parts {
+    pub book: Arc<PayeeBook>,
+    pub chain: Arc<ChainView>,
+    pub directory: Directory,
+    pub signer: Signer,
+    /// Claim a lane when so much can be claimed, in planck.
+    pub above: u128,
+}
+
+/// The task that claims.
+pub(crate) struct Handle {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Handle {
+    /// Claims what is worth it, and ends.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        let abort = self.task.abort_handle();
+        if tokio::time::timeout(LAST_CLAIMS, self.task).await.is_err() {
+            abort.abort();
+            tracing::warn!("the last claims were not made; vouchers are on disk and are claimed after the next start");
+        }
+    }
+}
+
+pub(crate) fn spawn(parts: Parts) -> Handle {
+    let (stop, mut stopped) = watch::channel(false);
+    let task = tokio::spawn(async move {
+        let mut heads = parts.chain.client().follow_finalized();
+        let mut next = 0;
+        loop {
+            let head = heads.borrow_and_update().clone();
+            if let HeadState::At(head) = head
+                && head.number >= next
+            {
+                next = head.number.saturating_add(LOOK_EVERY);
+                parts.look(head.number).await;
+            }
+            tokio::select! {
+                changed = heads.changed() => if changed.is_err() {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    heads = parts.chain.client().follow_finalized();
+                },
+                () = parts.book.claims_wanted() => next = 0,
+                () = asked(&mut stopped) => break,
+            }
+        }
+        if let Some(block) = parts.chain.block() {
+            parts.look(block).await;
+        }
+    });
+    Handle { stop, task }
+}
+
+async fn asked(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|s| *s).await;
+}
+
+impl Parts {
+    /// Looks at what the chain says of our lanes, and claims what is due.
+    async fn look(&self, block: u32) {
+        let account = self.signer.account_id();
+        let stake = self.directory.snapshot().host(&account).map_or(0, |host| host.stake);
+        self.book.set_stake_limit(stake);
+        if let Err(error) = self.refresh(block).await {
+            tracing::debug!(%error, "the lanes were not read");
+            return;
+        }
+        let policy = ClaimPolicy {
+            now: block,
+            worth: self.above.max(DUST),
+            dust: DUST.min(self.above),
+            blocks_left: BLOCKS_LEFT,
+            pressure_percent: PRESSURE_PERCENT,
+        };
+        let due = self.book.claims(&policy);
+        if due.is_empty() {
+            return;
+        }
+        let claims: Vec<Claim> = due.into_iter().take(MAX_CLAIMS as usize).map(|d| d.claim).collect();
+        if let Err(error) = self.claim(&claims).await {
+            tracing::warn!(%error, lanes = claims.len(), "claims were not made; they are tried again");
+        }
+    }
+
+    /// Takes over what the chain says of the lanes in the book.
+    async fn refresh(&self, block: u32) -> Result<(), ChainError> {
+        let keys: Vec<LaneKey> = self.book.lanes().into_iter().map(|l| l.key).collect();
+        let channels: BTreeSet<ChannelId> = keys.iter().map(|k| k.channel).collect();
+        for id in channels {
+            let (read, channel) = self.chain.channel(id, false).await?;
+            let written = match channel {
+                None => self.book.gone(id, block.min(read)).await.map(|gone| {
+                    for lane in gone.iter().filter(|g| g.lost > 0) {
+                        tracing::warn!(channel = id, lost = lane.lost, "a channel ended before it was claimed");
+                    }
+                }),
+                Some(channel) => {
+                    let facts: Vec<LaneFacts> = keys
+                        .iter()
+                        .filter(|k| k.channel == id)
+                        .filter_map(|k| LaneFacts::of(id, k.lane, &channel, read))
+                        .collect();
+                    self.book.refresh(&facts).await
+                }
+            };
+            if let Err(error) = written {
+                tracing::warn!(%error, "the book of channels was not written");
+            }
+        }
+        Ok(())
+    }
+
+    async fn claim(&self, claims: &[Claim]) -> Result<(), ChainError> {
+        let included = self
+            .chain
+            .client()
+            .submit(&calls::claim_batch(claims), &self.signer, Wait::Finalized)
+            .await?;
+        let mut claimed = 0u128;
+        for (channel, lane, cumulative, paid) in paid(&included) {
+            claimed = claimed.saturating_add(paid);
+            // What is counted here is what was paid for this claim; the book wants the lane's whole.
+            let total = match self.chain.channel(channel, true).await {
+                Ok((_, Some(record))) => record.lanes.get(usize::from(lane)).map(|l| l.paid),
+                _ => None,
+            };
+            if let Some(total) = total
+                && let Err(error) = self.book.claimed(channel, lane, cumulative, total).await
+            {
+                tracing::warn!(%error, "the book of channels was not written");
+            }
+        }
+        tracing::info!(
+            lanes = claims.len(),
+            block = included.block.number,
+            fees = crate::amount::show(claimed),
+            "claimed"
+        );
+        Ok(())
+    }
+}
+
+/// Channel, lane, sum claimed and payment of each claim that was paid.
+fn paid(included: &Included) -> Vec<(ChannelId, LaneId, u128, u128)> {
+    included
+        .events
+        .iter()
+        .filter(|e| e.pallet == "Settlement" && e.name == "Claimed")
+        .filter_map(|e| {
+            Some((
+                ChannelId::try_from(e.number("channel")?).ok()?,
+                LaneId::try_from(e.number("lane")?).ok()?,
+                e.number("cumulative")?,
+                e.number("paid")?,
+            ))
+        })
+        .collect()
+}
