@@ -124,7 +124,8 @@ async function watchOn(network, done) {
     const events = await (await api.at(head.hash)).query.system.events();
     done += events.filter(({ event }) => event.section === 'jobs' && event.method === 'Finished').length;
   });
-  say(`the network is up: ${nodes.map((n) => `${n.name} ${n.url}`).join(', ')}; Ctrl-C stops it`);
+  say(`the network is up: ${nodes.map((n) => `${n.name} ${n.url}`).join(', ')}`);
+  say(`gateways for applications: ${workers.map((w) => `${w.name} ${w.gateway}`).join(', ')}; Ctrl-C stops it all`);
   for (;;) {
     const states = await Promise.all(
       workers.map(async (worker) => {

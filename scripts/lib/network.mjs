@@ -91,9 +91,12 @@ export async function cli(node, args, options = {}) {
 
 /** One compute worker: an account, a folder, a process. */
 export class Worker {
-  /** `capacity`: jobs that it offers to hold at a time; `threads`: jobs that it computes at a time. */
-  constructor(dir, { name, key, node, capacity = 4, threads = 1, args = [], env = {} }) {
-    Object.assign(this, { name, key, node, capacity, threads, args, env });
+  /**
+   * `capacity`: jobs that it offers to hold at a time; `threads`: jobs that it computes at a time; `mesh`: whether it
+   * takes part in the mesh, with a gateway for applications; `join`: addresses of peers to join by.
+   */
+  constructor(dir, { name, key, node, capacity = 4, threads = 1, args = [], env = {}, mesh: inMesh = false, join: peers = [] }) {
+    Object.assign(this, { name, key, node, capacity, threads, args, env, inMesh, peers });
     this.base = join(dir, name);
     this.log = join(dir, `${name}.log`);
     this.account = dev(key);
@@ -127,6 +130,12 @@ export class Worker {
     const args = [
       '--node', this.node.url, ...this.identity, 'run', '--capacity', this.threads, '--prometheus-port', this.port, ...this.args,
     ];
+    if (this.inMesh) {
+      this.meshPort ??= await freePort();
+      this.gatewayPort ??= await freePort();
+      args.push('--mesh-listen', `/ip4/127.0.0.1/tcp/${this.meshPort}`, '--mesh-local', '--gateway-port', this.gatewayPort);
+      for (const peer of this.peers) args.push('--mesh-bootstrap', peer);
+    }
     this.process = new Process(this.name, program('llmesh-worker'), args.map(String), { log: this.log, env: this.env });
     this.onStart?.(this.process);
     return this;
@@ -147,6 +156,17 @@ export class Worker {
     };
     await this.process.until('to be ready', isReady, { timeout });
     return this;
+  }
+
+  /** Where applications call. */
+  get gateway() {
+    return `http://127.0.0.1:${this.gatewayPort}`;
+  }
+
+  /** The multiaddr by which peers of the mesh find this worker. */
+  async meshAddress() {
+    const { mesh: status } = await this.health();
+    return `/ip4/127.0.0.1/tcp/${this.meshPort}/p2p/${status.peer_id}`;
   }
 
   /** What the worker says of itself. */
@@ -328,18 +348,24 @@ export class Network {
   }
 
   /** Validators, magika and two workers: the usual devnet. */
-  async startUsual() {
+  async startUsual({ mesh: inMesh = true, args = [] } = {}) {
     await this.startValidators();
     this.say('bonding and registering two workers: Charlie, Dave');
     await this.alive(
       Promise.all([
         this.publishMagika(),
-        this.addWorker({ name: 'worker-1', key: 'Charlie', node: this.nodes[0] }),
-        this.addWorker({ name: 'worker-2', key: 'Dave', node: this.nodes[1] }),
+        this.addWorker({ name: 'worker-1', key: 'Charlie', node: this.nodes[0], mesh: inMesh, args }),
+        this.addWorker({ name: 'worker-2', key: 'Dave', node: this.nodes[1], mesh: inMesh, args }),
       ]),
     );
     this.say('starting the workers');
-    await this.alive(Promise.all(this.workers.map((one) => one.serve())));
+    const [first, ...others] = this.workers;
+    await this.alive(first.serve());
+    if (inMesh) {
+      const address = await this.alive(first.process.until('to be in the mesh', () => first.meshAddress()));
+      for (const other of others) other.peers = [address];
+    }
+    await this.alive(Promise.all(others.map((one) => one.serve())));
     return this;
   }
 

@@ -1,6 +1,6 @@
 //! A file that is being fetched.
 
-use crate::{CHUNK, ContentError, ContentId, Outline};
+use crate::{CHUNK, ContentError, ContentId, Outline, folder::sync_folder};
 use rustix::fs::SeekFrom;
 use std::{
     fs::File,
@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -58,6 +58,8 @@ pub(crate) struct Partial {
     pub path: PathBuf,
     file: File,
     have: Mutex<Bits>,
+    /// Whether the folder with the file has been synced.
+    named: AtomicBool,
 }
 
 impl Partial {
@@ -67,6 +69,7 @@ impl Partial {
             .map_err(|e| ContentError::io(&path, e))?;
         let partial = Self {
             have: Mutex::new(Bits::new(outline.chunks())),
+            named: AtomicBool::new(false),
             id,
             outline,
             path,

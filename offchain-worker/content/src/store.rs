@@ -8,7 +8,8 @@
 //! ROOT/.content/pins/       empty files: what is never evicted
 //! ROOT/.content/tmp/        being written
 //! ```
-//! The folders are the truth; in memory there is only what can be lost. Every file appears by a rename of a synced one.
+//! The folders are the truth; in memory there is only what can be lost. Every file appears by a rename,
+//! content and pins after a sync.
 
 use crate::{
     CHUNK, ContentError, ContentId, ContentRefusal, FetchError, Folder, Imported, MAX_FILE_BYTES, Outline,
@@ -314,8 +315,9 @@ impl Store {
         Ok(())
     }
 
-    /// Writes a small file whole or not at all.
-    fn write_whole(&self, path: &Path, bytes: &[u8]) -> Result<(), ContentError> {
+    /// Writes a small file whole or not at all, as far as other processes can see. After a power cut only a durable one is
+    /// sure to be there and to be whole.
+    fn write_whole(&self, path: &Path, bytes: &[u8], durable: bool) -> Result<(), ContentError> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
 
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
@@ -327,14 +329,19 @@ impl Store {
                 .mode(0o600)
                 .open(&tmp)?;
             file.write_all(bytes)?;
-            file.sync_all()?;
+            if durable {
+                file.sync_all()?;
+            }
             fs::rename(&tmp, path)
         };
         write().map_err(|e| {
             remove_file(&tmp);
             ContentError::io(path, e)
         })?;
-        path.parent().map_or(Ok(()), sync_folder)
+        match path.parent() {
+            Some(folder) if durable => sync_folder(folder),
+            _ => Ok(()),
+        }
     }
 
     /// Copies a file into the store: its id and its size in bytes.
@@ -456,9 +463,14 @@ impl Store {
         Some(outline)
     }
 
-    /// Keeps a verified outline. It can be made again, so a failure is only logged.
+    /// Keeps a verified outline. It can be made or fetched again and is verified when it is read, so it is not synced.
+    fn write_outline(&self, id: ContentId, outline: &Outline) -> Result<(), ContentError> {
+        self.write_whole(&self.outline_path(id), &outline.to_file(), false)
+    }
+
+    /// The same, where a failure does not matter.
     fn keep_outline(&self, id: ContentId, outline: &Outline) {
-        if let Err(error) = self.write_whole(&self.outline_path(id), &outline.to_file()) {
+        if let Err(error) = self.write_outline(id, outline) {
             tracing::warn!(%id, %error, "an outline was not kept");
         }
         self.state().outlines.insert(id, outline.clone());
@@ -521,7 +533,7 @@ impl Store {
     /// When the pin can not be written.
     pub fn pin(&self, id: ContentId) -> Result<(), ContentError> {
         let _state = self.state();
-        self.write_whole(&self.pin_path(id), b"")
+        self.write_whole(&self.pin_path(id), b"", true)
     }
 
     /// Lets the file be evicted again.
@@ -753,7 +765,7 @@ impl Store {
         // Opened before room is made: a file that is evicted for its own next version still gives its chunks.
         let donors = self.donors(id, &outline);
         self.make_room(&mut self.state(), size)?;
-        self.write_whole(&self.outline_path(id), &outline.to_file())?;
+        self.write_outline(id, &outline)?;
         self.state().outlines.insert(id, outline.clone());
 
         let path = self.partial_path(id);
@@ -766,7 +778,6 @@ impl Store {
             .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
             .open(&path)
             .map_err(|e| ContentError::io(&path, e))?;
-        sync_folder(&self.inner.meta.join("partial"))?;
         let partial = Arc::new(Partial::open(id, outline, file, path)?);
         for (file, theirs) in donors {
             partial.copy_shared(&file, &theirs);
@@ -828,8 +839,8 @@ impl Download {
         partial.file().sync_all().map_err(io)?;
         let path = self.store.folder().path(partial.id);
         fs::rename(partial.path(), &path).map_err(|e| ContentError::io(&path, e))?;
+        // Should the old name come back after a power cut, opening the store removes it.
         sync_folder(self.store.folder().root())?;
-        sync_folder(&self.store.inner.meta.join("partial"))?;
         self.store.touch(partial.id);
         Ok(())
     }

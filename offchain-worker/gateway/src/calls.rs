@@ -37,7 +37,7 @@ pub(crate) struct Caller {
     /// Calls that it may have at work on this connection.
     pub(crate) calls: Arc<Semaphore>,
     /// The place of a WebSocket connection; the caller lives as long as that.
-    pub(crate) _websocket: Option<Place>,
+    pub(crate) websocket: Option<Place>,
 }
 
 /// What both faces share.
@@ -48,6 +48,8 @@ pub(crate) struct Calls {
     permits: Semaphore,
     pub(crate) buffer: Arc<Buffer>,
     pub(crate) rates: Rates,
+    /// WebSocket frames: well above what the rate of requests lets through, so that only floods meet it.
+    pub(crate) frame_rates: Rates,
     pub(crate) connections: Arc<Connections>,
     pub(crate) websockets: Arc<Connections>,
     /// No new calls.
@@ -85,6 +87,10 @@ impl Calls {
                 held: AtomicUsize::new(0),
             }),
             rates: Rates::new(limits.requests_per_second, limits.burst),
+            frame_rates: Rates::new(
+                limits.requests_per_second.saturating_mul(4),
+                limits.burst.saturating_mul(4),
+            ),
             connections: Connections::new(limits.connections, limits.connections_per_address),
             websockets: Connections::new(limits.websockets, limits.websockets_per_address),
             stopping: CancellationToken::new(),
@@ -167,6 +173,9 @@ impl Calls {
         }
         .await;
         if let Err(error) = &result {
+            if error.reason == Reason::Internal {
+                tracing::warn!(method = method.name(), %error, "a call failed in this node");
+            }
             tracing::debug!(method = method.name(), face = face.name(), reason = %error.reason, %error, "call failed");
         }
         let outcome = result.as_ref().err().map(|e| e.reason);

@@ -42,8 +42,8 @@ impl Default for GatewayConfig {
 pub struct Limits {
     /// Longest body of an HTTP request, in bytes.
     pub body_bytes: usize,
-    /// Longest WebSocket message, in bytes. Each WebSocket connection can make the server take this much memory with a few
-    /// bytes, so it is less than a body can have, and `websockets` times this is what all of them can take.
+    /// Longest WebSocket message, in bytes; a longer one ends the connection. With a few bytes a connection can make the server
+    /// take this much memory, so it is less than a body can have; `websockets` times this is what all of them can take.
     pub message_bytes: usize,
     /// Bytes of requests that are held at the same time, as they came in or as tensors.
     pub buffered_bytes: usize,

@@ -16,7 +16,7 @@ use jsonrpsee::{
     core::BoxError,
     server::{
         BatchRequestConfig, HttpBody, HttpRequest, HttpResponse, Methods, PingConfig, RpcServiceBuilder,
-        Server, StopHandle, TowerServiceBuilder,
+        Server, StopHandle, TowerServiceBuilder, ws::is_upgrade_request,
     },
 };
 use serde_json::json;
@@ -95,7 +95,9 @@ impl App {
         mut request: Request,
         peer: SocketAddr,
         calls: Arc<Semaphore>,
+        is_first: bool,
     ) -> Response {
+        let upgrade = is_upgrade_request(&request);
         let is_rpc = matches!(request.uri().path(), "/" | "/rpc");
         let origin = request.headers().get(header::ORIGIN).cloned();
         let is_head = request.method() == Method::HEAD;
@@ -106,7 +108,7 @@ impl App {
         let known_origin = check_origin(request.headers(), &self.calls.config.origins).is_ok();
         let result = match admitted {
             Ok(_) if request.method() == Method::OPTIONS && origin.is_some() => Ok(preflight()),
-            Ok(caller) if is_rpc => self.rpc(request, caller).await,
+            Ok(caller) if is_rpc => self.rpc(request, caller, is_first).await,
             Ok(caller) => oip::serve(&self.calls, request, caller).await,
             Err(error) => Err(error),
         };
@@ -114,7 +116,12 @@ impl App {
             self.calls.metrics.refused(error.reason);
             refusal(&error, is_rpc)
         });
+        let failed_upgrade = upgrade && response.status() != StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
+        if failed_upgrade {
+            // What follows would be taken for frames.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         headers.insert(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
@@ -164,12 +171,17 @@ impl App {
             trusted: check_token(request.headers(), config)?,
             prepaid: AtomicBool::new(true),
             calls,
-            _websocket: None,
+            websocket: None,
         })
     }
 
-    async fn rpc(&self, mut request: Request, mut caller: Caller) -> Result<Response, GatewayError> {
-        let upgrade = jsonrpsee::server::ws::is_upgrade_request(&request);
+    async fn rpc(
+        &self,
+        mut request: Request,
+        mut caller: Caller,
+        is_first: bool,
+    ) -> Result<Response, GatewayError> {
+        let upgrade = is_upgrade_request(&request);
         if self.calls.stopping.is_cancelled() {
             return Err(GatewayError::new(Reason::Stopping, "the node stops"));
         }
@@ -180,12 +192,16 @@ impl App {
             GatewayError::new(Reason::Internal, "the request failed")
         };
         match *request.method() {
+            // Only there the frames can be followed from the first byte on.
+            Method::GET if upgrade && !is_first => {
+                Err(GatewayError::invalid("a WebSocket needs a connection of its own"))
+            }
             Method::GET if upgrade => {
                 let place =
                     self.calls.websockets.enter(caller.address).ok_or_else(|| {
                         GatewayError::new(Reason::Overloaded, "too many WebSocket connections")
                     })?;
-                caller._websocket = Some(place);
+                caller.websocket = Some(place);
                 request.extensions_mut().insert(Arc::new(caller));
                 let mut response = service.call(request.map(HttpBody::new)).await.map_err(failed)?;
                 // A handshake that is no good is answered with 200 and a sentence.

@@ -16,6 +16,7 @@ mod config;
 mod conversion_tests;
 pub mod elements;
 mod error;
+mod frames;
 mod http;
 pub mod metrics;
 mod oip;

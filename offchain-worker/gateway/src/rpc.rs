@@ -486,6 +486,9 @@ fn admit(
     if !caller.prepaid.swap(false, Ordering::Relaxed) {
         calls.rates.check(caller.address)?;
     }
+    if caller.websocket.is_none() && request.method.contains("ubscribe") {
+        return Err(GatewayError::invalid("a subscription needs a WebSocket"));
+    }
     let place = caller.calls.clone().try_acquire_owned().map_err(|_| {
         GatewayError::new(
             Reason::Overloaded,

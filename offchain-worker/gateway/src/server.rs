@@ -3,11 +3,15 @@
 use crate::{Gateway, GatewayConfig, MetricsSnapshot, calls::Calls, http::App, stream::Stream};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use jsonrpsee::server::ws::is_upgrade_request;
 use std::{
     convert::Infallible,
     future::Future,
     net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -158,7 +162,7 @@ fn take(app: &Arc<App>, socket: TcpStream, peer: SocketAddr, cut: &CancellationT
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%peer, %error, "a connection without TCP_NODELAY");
     }
-    let stream = Stream::new(socket, app.calls.config.limits.write_timeout, cut, place);
+    let stream = Stream::new(socket, peer.ip(), app.calls.clone(), cut, place);
     tokio::spawn(serve(app.clone(), stream, peer));
 }
 
@@ -167,9 +171,16 @@ async fn serve(app: Arc<App>, stream: Stream, peer: SocketAddr) {
     let calls = Arc::new(Semaphore::new(
         limits.calls_per_connection.min(Semaphore::MAX_PERMITS),
     ));
+    let upgrade = stream.upgrade_flag();
+    let is_first = AtomicBool::new(true);
     let service = service_fn(|request| {
         let (app, calls) = (app.clone(), calls.clone());
-        async move { Ok::<_, Infallible>(app.handle(request, peer, calls).await) }
+        let is_first = is_first.swap(false, Ordering::Relaxed);
+        // At once, not in the future below: the next bytes may be read before that is begun.
+        if is_first && is_upgrade_request(&request) {
+            upgrade.store(true, Ordering::Relaxed);
+        }
+        async move { Ok::<_, Infallible>(app.handle(request, peer, calls, is_first).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

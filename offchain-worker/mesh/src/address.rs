@@ -13,8 +13,8 @@ pub enum Prefix {
     V4([u8; 3]),
     /// The first six bytes of an IPv6 address.
     V6([u8; 6]),
-    /// Through a relay: the address says nothing about the peer.
-    Relayed,
+    /// Through this relay: the address says nothing about the peer.
+    Relayed(PeerId),
     /// A name, or something else.
     Other,
 }
@@ -39,10 +39,23 @@ pub(crate) fn is_relayed(address: &Multiaddr) -> bool {
     address.iter().any(|part| part == Protocol::P2pCircuit)
 }
 
+/// The relay in an address, if it leads through one; the inner option is empty when it does not say which.
+fn relay_of(address: &Multiaddr) -> Option<Option<PeerId>> {
+    let mut relay = None;
+    for part in address {
+        match part {
+            Protocol::P2p(peer) => relay = Some(peer),
+            Protocol::P2pCircuit => return Some(relay),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// The prefix an address counts towards.
 pub(crate) fn prefix(address: &Multiaddr) -> Prefix {
-    if is_relayed(address) {
-        return Prefix::Relayed;
+    if let Some(relay) = relay_of(address) {
+        return relay.map_or(Prefix::Other, Prefix::Relayed);
     }
     match ip(address) {
         Some(IpAddr::V4(ip)) => {
@@ -161,7 +174,11 @@ pub(crate) fn clean(
         if !belongs_to(&address, peer) || !is_allowed(&address, local) || is_empty_port(&address) {
             continue;
         }
-        let address = if is_relayed(&address) { address } else { split_peer(&address).0 };
+        let address = if is_relayed(&address) {
+            address
+        } else {
+            split_peer(&address).0
+        };
         if !kept.contains(&address) {
             kept.push(address);
         }
@@ -170,7 +187,9 @@ pub(crate) fn clean(
 }
 
 fn is_empty_port(address: &Multiaddr) -> bool {
-    address.iter().any(|part| matches!(part, Protocol::Tcp(0) | Protocol::Udp(0)))
+    address
+        .iter()
+        .any(|part| matches!(part, Protocol::Tcp(0) | Protocol::Udp(0)))
 }
 
 #[cfg(test)]
@@ -193,7 +212,7 @@ mod tests {
         assert_eq!(prefix(&at("/dns4/example.org/tcp/1")), Prefix::Other);
         let peer = Keypair::generate_ed25519().public().to_peer_id();
         let relayed = circuit(peer, &at("/ip4/9.8.7.6/tcp/1"), peer);
-        assert_eq!(prefix(&relayed), Prefix::Relayed);
+        assert_eq!(prefix(&relayed), Prefix::Relayed(peer));
     }
 
     #[test]
@@ -220,7 +239,11 @@ mod tests {
         ] {
             assert!(!is_allowed(&at(bad), false), "{bad}");
         }
-        for good in ["/ip4/8.8.8.8/tcp/1", "/ip6/2a01:4f8::1/tcp/1", "/dns/example.org/tcp/1"] {
+        for good in [
+            "/ip4/8.8.8.8/tcp/1",
+            "/ip6/2a01:4f8::1/tcp/1",
+            "/dns/example.org/tcp/1",
+        ] {
             assert!(is_allowed(&at(good), false), "{good}");
         }
         assert!(is_allowed(&at("/ip4/127.0.0.1/tcp/1"), true));

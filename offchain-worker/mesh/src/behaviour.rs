@@ -107,7 +107,9 @@ fn relay_config(limits: &Limits, local: bool) -> relay::Config {
         reservation_rate_limiters: Vec::new(),
         max_circuits: limits.relay_circuits,
         max_circuits_per_peer: limits.relay_circuits_per_peer,
-        max_circuit_duration: limits.relay_circuit_duration.min(Duration::from_secs(u64::from(u32::MAX))),
+        max_circuit_duration: limits
+            .relay_circuit_duration
+            .min(Duration::from_secs(u64::from(u32::MAX))),
         max_circuit_bytes: limits.relay_circuit_bytes,
         circuit_src_rate_limiters: Vec::new(),
     }

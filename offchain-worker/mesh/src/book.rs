@@ -35,7 +35,7 @@ pub struct Known {
     pub record: Option<PeerRecord>,
     /// The direct address at which this node reached it last.
     pub reached: Option<Multiaddr>,
-    /// When this node was last connected with it, seconds since 1970; 0 for never.
+    /// When this node last reached it at an address, seconds since 1970; 0 for never.
     pub verified: u64,
     /// When it was last heard of, seconds since 1970.
     pub heard: u64,
@@ -138,6 +138,11 @@ impl Book {
         self.peers.is_empty()
     }
 
+    /// Whether a peer is in it.
+    pub fn contains(&self, peer: &PeerId) -> bool {
+        self.peers.contains_key(peer)
+    }
+
     /// One peer.
     pub fn get(&self, peer: &PeerId) -> Option<&Known> {
         self.peers.get(peer)
@@ -166,7 +171,10 @@ impl Book {
             return Noted::Old;
         }
         if let Some(known) = self.peers.get(&peer)
-            && known.record.as_ref().is_some_and(|held| held.sequence >= record.sequence)
+            && known
+                .record
+                .as_ref()
+                .is_some_and(|held| held.sequence >= record.sequence)
         {
             return Noted::Old;
         }
@@ -181,11 +189,11 @@ impl Book {
         Noted::New
     }
 
-    /// Notes that a connection with the peer stands; `address` when this node dialled it directly.
-    pub fn note_connected(
+    /// Notes that this node reached the peer by dialling `address`.
+    pub fn note_reached(
         &mut self,
         peer: PeerId,
-        address: Option<&Multiaddr>,
+        address: &Multiaddr,
         standing: impl Fn(&PeerId) -> bool,
         now: u64,
     ) {
@@ -196,13 +204,17 @@ impl Book {
         known.verified = now;
         known.heard = now;
         known.failures = 0;
-        if let Some(address) = address
-            && !address::is_relayed(address)
-            && address.len() <= address::MAX_BYTES
-        {
+        if !address::is_relayed(address) && address.len() <= address::MAX_BYTES {
             known.reached = Some(address::split_peer(address).0);
         }
         self.dirty = true;
+    }
+
+    /// Notes that the peer is there: it connected to this node, which says nothing about where it can be reached.
+    pub fn note_heard(&mut self, peer: &PeerId, now: u64) {
+        if let Some(known) = self.peers.get_mut(peer) {
+            known.heard = now;
+        }
     }
 
     /// Notes that a dial begins.
@@ -328,7 +340,9 @@ impl Book {
             return Ok((book, 0));
         };
         for saved_peer in saved.peers.into_iter().take(capacity) {
-            let Ok(peer) = PeerId::from_bytes(&saved_peer.peer) else { continue };
+            let Ok(peer) = PeerId::from_bytes(&saved_peer.peer) else {
+                continue;
+            };
             if peer == me || now.saturating_sub(saved_peer.heard) > MAX_AGE {
                 continue;
             }
@@ -405,7 +419,9 @@ impl Snapshot {
         file.sync_all().map_err(wrong)?;
         drop(file);
         fs::rename(&aside, self.dir.join(FILE)).map_err(wrong)?;
-        File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(wrong)
+        File::open(&self.dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(wrong)
     }
 }
 
@@ -446,12 +462,30 @@ mod tests {
         let key = Keypair::generate_ed25519();
         let peer = key.public().to_peer_id();
         let mut book = Book::new(PeerId::random(), 8, false);
-        assert_eq!(book.note_record(record(&key, 5, "/ip4/8.8.8.8/tcp/5"), nobody, NOW), Noted::New);
-        assert_eq!(book.note_record(record(&key, 5, "/ip4/8.8.8.8/tcp/6"), nobody, NOW), Noted::Old);
-        assert_eq!(book.note_record(record(&key, 4, "/ip4/8.8.8.8/tcp/4"), nobody, NOW), Noted::Old);
-        assert_eq!(book.get(&peer).unwrap().addresses()[0].to_string(), "/ip4/8.8.8.8/tcp/5");
-        assert_eq!(book.note_record(record(&key, 6, "/ip4/8.8.8.8/tcp/6"), nobody, NOW), Noted::New);
-        assert_eq!(book.get(&peer).unwrap().addresses()[0].to_string(), "/ip4/8.8.8.8/tcp/6");
+        assert_eq!(
+            book.note_record(record(&key, 5, "/ip4/8.8.8.8/tcp/5"), nobody, NOW),
+            Noted::New
+        );
+        assert_eq!(
+            book.note_record(record(&key, 5, "/ip4/8.8.8.8/tcp/6"), nobody, NOW),
+            Noted::Old
+        );
+        assert_eq!(
+            book.note_record(record(&key, 4, "/ip4/8.8.8.8/tcp/4"), nobody, NOW),
+            Noted::Old
+        );
+        assert_eq!(
+            book.get(&peer).unwrap().addresses()[0].to_string(),
+            "/ip4/8.8.8.8/tcp/5"
+        );
+        assert_eq!(
+            book.note_record(record(&key, 6, "/ip4/8.8.8.8/tcp/6"), nobody, NOW),
+            Noted::New
+        );
+        assert_eq!(
+            book.get(&peer).unwrap().addresses()[0].to_string(),
+            "/ip4/8.8.8.8/tcp/6"
+        );
     }
 
     #[test]
@@ -474,7 +508,7 @@ mod tests {
         let standing = |peer: &PeerId| *peer == staked.public().to_peer_id();
         let mut book = Book::new(PeerId::random(), 4, false);
         book.note_record(record(&staked, 1, "/ip4/8.8.8.8/tcp/1"), standing, NOW);
-        book.note_connected(met, None, standing, NOW);
+        book.note_reached(met, &"/ip4/8.8.8.8/tcp/2".parse().unwrap(), standing, NOW);
         for second in 0..10_000 {
             let key = Keypair::generate_ed25519();
             book.note_record(record(&key, 1, "/ip4/9.9.9.9/tcp/1"), standing, NOW + second);
@@ -487,7 +521,11 @@ mod tests {
         assert!(book.get(&met).is_some());
         let late = Keypair::generate_ed25519();
         let late_peer = late.public().to_peer_id();
-        let noted = book.note_record(record(&late, 1, "/ip4/8.8.8.8/tcp/1"), |peer| *peer == late_peer, NOW);
+        let noted = book.note_record(
+            record(&late, 1, "/ip4/8.8.8.8/tcp/1"),
+            |peer| *peer == late_peer,
+            NOW,
+        );
         assert_eq!(noted, Noted::New, "standing finds room");
     }
 
@@ -498,13 +536,19 @@ mod tests {
         let (peer, me) = (key.public().to_peer_id(), PeerId::random());
         let mut book = Book::new(me, 8, false);
         book.note_record(record(&key, 9, "/ip4/8.8.8.8/tcp/1"), nobody, NOW);
-        book.note_connected(peer, Some(&"/ip4/8.8.4.4/tcp/2".parse().unwrap()), nobody, NOW);
+        book.note_reached(peer, &"/ip4/8.8.4.4/tcp/2".parse().unwrap(), nobody, NOW);
         assert!(book.is_dirty());
         book.snapshot(dir.path(), CHAIN, 77).write().unwrap();
         assert!(!book.is_dirty());
         let (loaded, sequence) = Book::load(dir.path(), &CHAIN, me, 8, false, NOW + 10).unwrap();
         assert_eq!(sequence, 77);
-        let addresses: Vec<String> = loaded.get(&peer).unwrap().addresses().iter().map(|a| a.to_string()).collect();
+        let addresses: Vec<String> = loaded
+            .get(&peer)
+            .unwrap()
+            .addresses()
+            .iter()
+            .map(|a| a.to_string())
+            .collect();
         assert_eq!(addresses, ["/ip4/8.8.4.4/tcp/2", "/ip4/8.8.8.8/tcp/1"]);
         let (aged, _) = Book::load(dir.path(), &CHAIN, me, 8, false, NOW + MAX_AGE + 1).unwrap();
         assert!(aged.is_empty());
@@ -517,7 +561,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let me = PeerId::random();
         let mut book = Book::new(me, 8, false);
-        book.note_connected(PeerId::random(), None, nobody, NOW);
+        book.note_reached(
+            PeerId::random(),
+            &"/ip4/8.8.8.8/tcp/2".parse().unwrap(),
+            nobody,
+            NOW,
+        );
         book.snapshot(dir.path(), CHAIN, 1).write().unwrap();
         let path = dir.path().join(FILE);
         let mut bytes = fs::read(&path).unwrap();

@@ -175,7 +175,7 @@ pub struct Limits {
     pub inbound_per_prefix: usize,
     /// Inbound connections from one address prefix, all peers.
     pub inbound_per_prefix_total: usize,
-    /// Inbound connections that came through relays, peers without standing.
+    /// Inbound connections that came through one relay, peers without standing.
     pub inbound_relayed: usize,
     /// Established connections that this node opened.
     pub outbound: usize,
@@ -345,8 +345,9 @@ impl Names {
     pub fn new(genesis: [u8; 32]) -> Result<Self, MeshError> {
         let chain: String = genesis[..8].iter().map(|b| format!("{b:02x}")).collect();
         let family = format!("/llmesh/{chain}/1");
-        let protocol =
-            |name: String| StreamProtocol::try_from_owned(name).map_err(|_| MeshError::Config("protocol name"));
+        let protocol = |name: String| {
+            StreamProtocol::try_from_owned(name).map_err(|_| MeshError::Config("protocol name"))
+        };
         let link = |kind: Kind| protocol(format!("/llmesh/{chain}/link/{kind}/1"));
         Ok(Self {
             genesis,
@@ -370,7 +371,9 @@ impl Names {
     }
 
     pub fn kind_of(&self, protocol: &StreamProtocol) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| self.links[*kind as usize] == *protocol)
+        Kind::ALL
+            .into_iter()
+            .find(|kind| self.links[*kind as usize] == *protocol)
     }
 
     pub fn topic(&self, topic: &Topic) -> libp2p::gossipsub::IdentTopic {
@@ -379,7 +382,8 @@ impl Names {
 
     /// The topic of this chain behind a name from the wire.
     pub fn topic_of(&self, name: &str) -> Option<Topic> {
-        name.strip_prefix(&self.gossip_prefix).and_then(|rest| Topic::new(rest).ok())
+        name.strip_prefix(&self.gossip_prefix)
+            .and_then(|rest| Topic::new(rest).ok())
     }
 }
 
@@ -399,7 +403,9 @@ pub(crate) fn check(config: &Config) -> Result<(), MeshError> {
     }
     for address in config.listen.iter().chain(&config.external) {
         if address::is_relayed(address) {
-            return Err(MeshError::Config("relayed addresses are found by the node itself"));
+            return Err(MeshError::Config(
+                "relayed addresses are found by the node itself",
+            ));
         }
     }
     Ok(())

@@ -33,7 +33,9 @@ impl Exchange {
 
 /// Takes a checked record into the book.
 pub(crate) fn take(shared: &Shared, record: PeerRecord) -> Noted {
-    let noted = shared.book().note_record(record, |peer| shared.standing(peer), now());
+    let noted = shared
+        .book()
+        .note_record(record, |peer| shared.standing(peer), now());
     if noted == Noted::New {
         shared.counting.records_accepted.add();
     }

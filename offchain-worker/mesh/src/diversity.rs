@@ -44,7 +44,7 @@ pub struct Caps {
     pub per_prefix: usize,
     /// Places for one prefix, all peers.
     pub per_prefix_total: usize,
-    /// Places for peers without standing that come through relays.
+    /// Places for peers without standing that come through one relay.
     pub relayed: usize,
 }
 
@@ -150,7 +150,7 @@ impl<K: Copy + Eq + Hash> Slots<K> {
 
     fn judge_other(&self, candidate: &Candidate, crowd: Crowd) -> Verdict<K> {
         let cap = match candidate.prefix {
-            Prefix::Relayed => self.caps.relayed,
+            Prefix::Relayed(_) => self.caps.relayed,
             _ => self.caps.per_prefix,
         };
         if crowd.without_standing >= cap || crowd.all >= self.caps.per_prefix_total.max(cap) {
@@ -175,7 +175,10 @@ impl<K: Copy + Eq + Hash> Slots<K> {
             .filter(|(_, (_, held))| !held.standing)
             .map(|(key, (age, held))| {
                 let wide = self.wide.get(&held.prefix.wide()).copied().unwrap_or(0);
-                let narrow = self.prefixes.get(&held.prefix).map_or(0, |crowd| crowd.without_standing);
+                let narrow = self
+                    .prefixes
+                    .get(&held.prefix)
+                    .map_or(0, |crowd| crowd.without_standing);
                 ((wide, narrow), *age, *key)
             })
             .max_by_key(|(crowding, age, _)| (*crowding, *age))
@@ -252,28 +255,46 @@ pub enum Entry {
     Stay,
 }
 
+/// After so many dials in a row that failed, a peer leaves the routing table.
+const TABLE_FAILURES: u8 = 3;
+
 /// Who is in the routing table, by network. Buckets are numbered by the caller.
 #[derive(Default, Debug)]
 pub struct Table {
-    peers: HashMap<PeerId, (Prefix, u32, bool)>,
+    peers: HashMap<PeerId, InTable>,
+}
+
+#[derive(Debug)]
+struct InTable {
+    prefix: Prefix,
+    bucket: u32,
+    standing: bool,
+    failures: u8,
 }
 
 impl Table {
     /// Decides, without changing anything. A peer that is in already may stay.
-    pub fn judge(&self, caps: TableCaps, peer: &PeerId, prefix: Prefix, bucket: u32, standing: bool) -> Entry {
+    pub fn judge(
+        &self,
+        caps: TableCaps,
+        peer: &PeerId,
+        prefix: Prefix,
+        bucket: u32,
+        standing: bool,
+    ) -> Entry {
         if self.peers.contains_key(peer) {
             return Entry::Enter;
         }
         let (mut in_bucket, mut same_in_bucket, mut same_in_table) = (0, 0, 0);
         let mut victim = None;
-        for (held, (held_prefix, held_bucket, held_standing)) in &self.peers {
-            let here = *held_bucket == bucket;
+        for (peer, held) in &self.peers {
+            let here = held.bucket == bucket;
             in_bucket += usize::from(here);
-            if !held_standing {
-                same_in_bucket += usize::from(here && *held_prefix == prefix);
-                same_in_table += usize::from(*held_prefix == prefix);
-                if here && victim.is_none_or(|other| held < other) {
-                    victim = Some(held);
+            if !held.standing {
+                same_in_bucket += usize::from(here && held.prefix == prefix);
+                same_in_table += usize::from(held.prefix == prefix);
+                if here && victim.is_none_or(|other| peer < other) {
+                    victim = Some(peer);
                 }
             }
         }
@@ -291,7 +312,27 @@ impl Table {
 
     /// Notes a peer.
     pub fn enter(&mut self, peer: PeerId, prefix: Prefix, bucket: u32, standing: bool) {
-        self.peers.insert(peer, (prefix, bucket, standing));
+        let entry = InTable {
+            prefix,
+            bucket,
+            standing,
+            failures: 0,
+        };
+        self.peers.insert(peer, entry);
+    }
+
+    /// Whether a peer is in.
+    pub fn contains(&self, peer: &PeerId) -> bool {
+        self.peers.contains_key(peer)
+    }
+
+    /// Notes a dial that failed. True when the peer should leave: one that does not answer holds the place of one that
+    /// does.
+    pub fn failed(&mut self, peer: &PeerId) -> bool {
+        self.peers.get_mut(peer).is_some_and(|held| {
+            held.failures = held.failures.saturating_add(1);
+            held.failures >= TABLE_FAILURES
+        })
     }
 
     /// Forgets a peer.
@@ -401,7 +442,9 @@ mod tests {
     #[test]
     fn a_thousand_identities_of_one_network_get_a_few_places() {
         let mut slots = Slots::new(CAPS);
-        let got = (0..1_000).filter(|key| play(&mut slots, *key, stranger([9, 9, 9]))).count();
+        let got = (0..1_000)
+            .filter(|key| play(&mut slots, *key, stranger([9, 9, 9])))
+            .count();
         assert_eq!(got, CAPS.per_prefix);
         assert!(play(&mut slots, 2_000, stranger([8, 8, 8])));
         assert!(play(&mut slots, 2_001, who(PeerId::random(), [9, 9, 9], true)));
@@ -416,12 +459,22 @@ mod tests {
         }
         assert_eq!(slots.len(), CAPS.without_standing);
         assert!(play(&mut slots, 300, stranger([8, 8, 8])), "a rarer network");
-        assert!(!play(&mut slots, 301, stranger([9, 9, 251])), "one more of the same");
+        assert!(
+            !play(&mut slots, 301, stranger([9, 9, 251])),
+            "one more of the same"
+        );
         for key in 400..400 + CAPS.total as u64 {
-            assert!(play(&mut slots, key, who(PeerId::random(), [key as u8, 1, 1], true)));
+            assert!(play(
+                &mut slots,
+                key,
+                who(PeerId::random(), [key as u8, 1, 1], true)
+            ));
         }
         assert_eq!(slots.len(), CAPS.total);
-        assert!(!play(&mut slots, 500, stranger([7, 7, 7])), "all places have standing now");
+        assert!(
+            !play(&mut slots, 500, stranger([7, 7, 7])),
+            "all places have standing now"
+        );
     }
 
     #[test]
@@ -443,12 +496,23 @@ mod tests {
     #[test]
     fn relayed_strangers_have_their_own_bound() {
         let mut slots = Slots::new(CAPS);
+        let relay = PeerId::random();
         let relayed = |standing| Candidate {
-            prefix: Prefix::Relayed,
+            prefix: Prefix::Relayed(relay),
             ..who(PeerId::random(), [0; 3], standing)
         };
-        assert_eq!((0..50).filter(|key| play(&mut slots, *key, relayed(false))).count(), 3);
-        assert_eq!((50..80).filter(|key| play(&mut slots, *key, relayed(true))).count(), 30);
+        assert_eq!(
+            (0..50)
+                .filter(|key| play(&mut slots, *key, relayed(false)))
+                .count(),
+            3
+        );
+        assert_eq!(
+            (50..80)
+                .filter(|key| play(&mut slots, *key, relayed(true)))
+                .count(),
+            30
+        );
     }
 
     #[test]
@@ -481,7 +545,11 @@ mod tests {
         };
         table.leave(&victim);
         table.enter(honest, Prefix::V4([1, 2, 3]), 255, true);
-        assert_eq!(table.judge(caps, &PeerId::random(), Prefix::V4([1, 2, 4]), 255, false), Entry::Stay);
+        assert_eq!(
+            table.judge(caps, &PeerId::random(), Prefix::V4([1, 2, 4]), 255, false),
+            Entry::Stay
+        );
+        assert!(!table.failed(&honest) && !table.failed(&honest) && table.failed(&honest));
     }
 
     #[test]
@@ -492,7 +560,13 @@ mod tests {
         candidates.extend((0..4).map(|n| who(PeerId::random(), [100 + n, 1, 1], true)));
         let picked = spread(candidates, &[], 8, &mut rng);
         assert_eq!(picked.iter().filter(|p| p.standing).count(), 4);
-        assert!(picked.iter().filter(|p| p.prefix == Prefix::V4([9, 9, 9])).count() <= 1);
+        assert!(
+            picked
+                .iter()
+                .filter(|p| p.prefix == Prefix::V4([9, 9, 9]))
+                .count()
+                <= 1
+        );
     }
 
     proptest! {

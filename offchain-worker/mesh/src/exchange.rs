@@ -4,8 +4,8 @@
 //! request  = SCALE(version: u8 = 1, limit: u8, record: Option<Vec<u8>>)   the asker's own record comes along
 //! response = SCALE(version: u8 = 1, records: Vec<Vec<u8>>)                records of peers the answerer has met
 //! ```
-//! Records are signed by those they speak for. Only peers that this node has connected with itself are passed on, a
-//! random few of them, spread over networks and regions.
+//! Records are signed by those they speak for. Only peers that this node has reached itself are passed on, a random few
+//! of them, spread over networks and regions.
 
 use crate::{
     PeerId,
@@ -146,7 +146,11 @@ pub fn read_answer(
 
 fn decode_all<T: Decode>(mut bytes: &[u8]) -> Result<T, RecordError> {
     let value = T::decode(&mut bytes).map_err(|_| RecordError::Malformed)?;
-    if bytes.is_empty() { Ok(value) } else { Err(RecordError::Malformed) }
+    if bytes.is_empty() {
+        Ok(value)
+    } else {
+        Err(RecordError::Malformed)
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +168,10 @@ mod tests {
         PeerRecord::sign(key, &CHAIN, 1, &[address], "eu", false).unwrap()
     }
 
+    fn at() -> libp2p::Multiaddr {
+        "/ip4/8.8.1.1/tcp/1".parse().unwrap()
+    }
+
     fn nobody(_: &PeerId) -> bool {
         false
     }
@@ -179,8 +187,9 @@ mod tests {
         for key in [&met, &heard, &stale] {
             book.note_record(record(key, 1), nobody, NOW);
         }
-        book.note_connected(met.public().to_peer_id(), None, nobody, NOW);
-        book.note_connected(stale.public().to_peer_id(), None, nobody, NOW - FRESH - 1);
+        book.note_reached(met.public().to_peer_id(), &at(), nobody, NOW);
+        book.note_reached(stale.public().to_peer_id(), &at(), nobody, NOW - FRESH - 1);
+        book.note_heard(&heard.public().to_peer_id(), NOW);
         let asker = PeerId::random();
         let mut rng = StdRng::seed_from_u64(1);
         let bytes = answer(&book, None, &asker, 32, |_| None, NOW, &mut rng);
@@ -191,7 +200,15 @@ mod tests {
         let own = record(&heard, 1);
         let with_own = answer(&book, Some(&own), &asker, 1, |_| None, NOW, &mut rng);
         assert_eq!(read_answer(&with_own, &CHAIN, 1).unwrap().0, vec![own]);
-        let to_itself = answer(&book, None, &met.public().to_peer_id(), 32, |_| None, NOW, &mut rng);
+        let to_itself = answer(
+            &book,
+            None,
+            &met.public().to_peer_id(),
+            32,
+            |_| None,
+            NOW,
+            &mut rng,
+        );
         assert!(read_answer(&to_itself, &CHAIN, 32).unwrap().0.is_empty());
     }
 
@@ -201,7 +218,8 @@ mod tests {
         for n in 0..200u8 {
             let key = Keypair::generate_ed25519();
             book.note_record(record(&key, if n < 190 { 0 } else { n }), nobody, NOW);
-            book.note_connected(key.public().to_peer_id(), None, nobody, NOW);
+            let at = record(&key, if n < 190 { 0 } else { n }).addresses[0].clone();
+            book.note_reached(key.public().to_peer_id(), &at, nobody, NOW);
         }
         let mut rng = StdRng::seed_from_u64(1);
         let bytes = answer(&book, None, &PeerId::random(), 255, |_| None, NOW, &mut rng);
@@ -233,7 +251,10 @@ mod tests {
         let records = vec![record(&Keypair::generate_ed25519(), 1).bytes.to_vec(); 9];
         let bytes = Response { version: 1, records }.encode();
         assert_eq!(read_answer(&bytes, &CHAIN, 8), Err(RecordError::Malformed));
-        assert_eq!(read_answer(&vec![0; MAX_BYTES + 1], &CHAIN, 8), Err(RecordError::TooLarge));
+        assert_eq!(
+            read_answer(&vec![0; MAX_BYTES + 1], &CHAIN, 8),
+            Err(RecordError::TooLarge)
+        );
         let junk = Response {
             version: 1,
             records: vec![vec![1, 2, 3]; 3],

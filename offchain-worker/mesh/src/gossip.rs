@@ -261,7 +261,10 @@ mod tests {
         }
         assert_eq!(dropped, 3);
         let mut refused = subscriptions.add(Topic::new("b").unwrap(), None);
-        assert!(matches!(refused.try_recv(), Err(mpsc::error::TryRecvError::Disconnected)));
+        assert!(matches!(
+            refused.try_recv(),
+            Err(mpsc::error::TryRecvError::Disconnected)
+        ));
         drop(quick);
         drop(_slow);
         assert!(subscriptions.topics().is_empty());

@@ -14,8 +14,8 @@ use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
     swarm::{
-        CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, DialFailure, FromSwarm, ListenFailure,
-        NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm, dummy,
+        CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, DialFailure, FromSwarm,
+        ListenFailure, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm, dummy,
     },
 };
 use std::{
@@ -74,7 +74,11 @@ impl Bans {
         if self.until.len() >= self.capacity && !self.until.contains_key(&peer) {
             self.until.retain(|_, until| *until > now);
             if self.until.len() >= self.capacity
-                && let Some(first) = self.until.iter().min_by_key(|(_, until)| **until).map(|(peer, _)| *peer)
+                && let Some(first) = self
+                    .until
+                    .iter()
+                    .min_by_key(|(_, until)| **until)
+                    .map(|(peer, _)| *peer)
             {
                 self.until.remove(&first);
             }
@@ -232,6 +236,11 @@ impl Behaviour {
     }
 }
 
+/// The network that an inbound connection comes from. One through a relay has the relay in the local address.
+fn seen_prefix(local: &Multiaddr, remote: &Multiaddr) -> Prefix {
+    address::prefix(if address::is_relayed(local) { local } else { remote })
+}
+
 impl NetworkBehaviour for Behaviour {
     type ConnectionHandler = dummy::ConnectionHandler;
     type ToSwarm = Infallible;
@@ -245,7 +254,7 @@ impl NetworkBehaviour for Behaviour {
         if self.stopping {
             return self.deny(Denied::Stopping);
         }
-        let prefix = if address::is_relayed(local) { Prefix::Relayed } else { address::prefix(remote) };
+        let prefix = seen_prefix(local, remote);
         let same = self.pending_prefixes.get(&prefix).copied().unwrap_or(0);
         if self.pending_inbound.len() >= self.limits.pending_inbound
             || same >= self.limits.pending_inbound_per_prefix
@@ -267,9 +276,9 @@ impl NetworkBehaviour for Behaviour {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        let prefix = self.settle_pending(&connection).unwrap_or_else(|| {
-            if address::is_relayed(local) { Prefix::Relayed } else { address::prefix(remote) }
-        });
+        let prefix = self
+            .settle_pending(&connection)
+            .unwrap_or_else(|| seen_prefix(local, remote));
         self.check_peer(&peer)?;
         let candidate = self.candidate(peer, prefix);
         match self.inbound.judge(&candidate) {

@@ -120,7 +120,11 @@ impl Rates {
 
     /// A request of so many bytes, before anything in it is decoded.
     pub fn request(&self, peer: &PeerId, standing: bool, bytes: usize) -> bool {
-        let requests = if standing { &self.requests_standing } else { &self.requests };
+        let requests = if standing {
+            &self.requests_standing
+        } else {
+            &self.requests
+        };
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         requests.allow(peer, 1) && self.bytes.allow(peer, bytes)
     }
@@ -174,7 +178,11 @@ mod tests {
 
     #[test]
     fn odd_rates_do_not_panic() {
-        for rate in [Rate::new(0, 0), Rate::new(u32::MAX, u32::MAX), Rate::new(1, u32::MAX)] {
+        for rate in [
+            Rate::new(0, 0),
+            Rate::new(u32::MAX, u32::MAX),
+            Rate::new(1, u32::MAX),
+        ] {
             assert!(Keyed::new(rate, 4).allow(&0u8, 1));
         }
     }

@@ -7,8 +7,8 @@
 
 use crate::{
     Directory, Kind, Limits, PeerId, Request, Service, Unreachable,
-    link::{self, Link, LinkConfig, LinkEnd, LinkStats, Reject, Role},
     limits::Rates,
+    link::{self, Link, LinkConfig, LinkEnd, LinkStats, Reject, Role},
     score::Offence,
     status::Counting,
 };
@@ -233,14 +233,7 @@ impl Links {
     }
 
     /// Makes a link of a stream and takes it in. It runs until it ends, whether or not it becomes the current one.
-    pub fn adopt<S>(
-        self: &Arc<Self>,
-        peer: PeerId,
-        kind: Kind,
-        stream: S,
-        relayed: bool,
-        mine: bool,
-    ) -> Link
+    pub fn adopt<S>(self: &Arc<Self>, peer: PeerId, kind: Kind, stream: S, relayed: bool, mine: bool) -> Link
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -391,7 +384,9 @@ impl Links {
     pub async fn shut(&self, patience: Duration) {
         let all: Vec<Link> = {
             let table = self.lock();
-            let links = table.values().flat_map(|slot| slot.current.iter().chain(&slot.retired));
+            let links = table
+                .values()
+                .flat_map(|slot| slot.current.iter().chain(&slot.retired));
             links.map(|active| active.link.clone()).collect()
         };
         let end = tokio::time::Instant::now() + patience;
@@ -420,7 +415,11 @@ async fn run_dry(link: Link, mine: bool) {
         while link.is_open() {
             tick.tick().await;
             let stats = link.stats();
-            quiet = if stats.calls == 0 && stats.incoming == 0 { quiet + 1 } else { 0 };
+            quiet = if stats.calls == 0 && stats.incoming == 0 {
+                quiet + 1
+            } else {
+                0
+            };
             if mine && quiet >= 4 {
                 break;
             }
@@ -436,7 +435,11 @@ async fn run_dry(link: Link, mine: bool) {
 
 /// What a link of a kind lets through.
 fn config(kind: Kind, limits: &Limits, standing: bool) -> LinkConfig {
-    let rate = if standing { limits.request_rate_standing } else { limits.request_rate };
+    let rate = if standing {
+        limits.request_rate_standing
+    } else {
+        limits.request_rate
+    };
     let base = LinkConfig {
         rate: Some(link::Rate {
             requests: rate.per_second.max(1),

@@ -1,8 +1,8 @@
 //! The handle: what the worker holds.
 
 use crate::{
-    CallError, Config, Directory, GossipMessage, Kind, MeshError, MeshStatus, Multiaddr, Offence, PeerId, Service,
-    Topic, Unreachable, address,
+    CallError, Config, Directory, GossipMessage, Kind, MeshError, MeshStatus, Multiaddr, Offence, PeerId,
+    Service, Topic, Unreachable, address,
     book::Book,
     config::{self, Limits, Names},
     discovery,
@@ -59,11 +59,16 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub fn book(&self) -> std::sync::MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.book
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     pub fn own(&self) -> Option<PeerRecord> {
-        self.own.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.own
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
     }
 
     pub fn standing(&self, peer: &PeerId) -> bool {
@@ -75,9 +80,17 @@ impl Shared {
     }
 
     /// Where a peer may be, direct addresses and relayed ones: from the chain first, then from the book.
-    fn addresses(&self, peer: &PeerId) -> (Vec<Multiaddr>, Vec<Multiaddr>) {
-        let endpoints = self.directory.standing(peer).map(|standing| standing.endpoints).unwrap_or_default();
-        let known = self.book().get(peer).map(|known| known.addresses()).unwrap_or_default();
+    pub fn addresses(&self, peer: &PeerId) -> (Vec<Multiaddr>, Vec<Multiaddr>) {
+        let endpoints = self
+            .directory
+            .standing(peer)
+            .map(|standing| standing.endpoints)
+            .unwrap_or_default();
+        let known = self
+            .book()
+            .get(peer)
+            .map(|known| known.addresses())
+            .unwrap_or_default();
         let all = address::clean(
             endpoints.into_iter().chain(known),
             peer,
@@ -147,7 +160,10 @@ impl Mesh {
             config,
         });
         let mut services = services;
-        services.push((Kind::Discovery, Arc::new(discovery::Exchange::new(shared.clone()))));
+        services.push((
+            Kind::Discovery,
+            Arc::new(discovery::Exchange::new(shared.clone())),
+        ));
         let served: Vec<Kind> = services.iter().map(|(kind, _)| *kind).collect();
         let (reports, reported) = mpsc::channel(REPORTS);
         let links = Links::new(
@@ -226,12 +242,19 @@ impl Mesh {
             if addresses.is_empty() {
                 self.establish(peer).await?;
             } else {
-                let (direct, relayed) = addresses.into_iter().partition(|address| !address::is_relayed(address));
+                let (direct, relayed) = addresses
+                    .into_iter()
+                    .partition(|address| !address::is_relayed(address));
                 self.race(peer, direct, relayed).await?;
             }
             let (reply, answer) = oneshot::channel();
-            self.send(Command::Ready { peer, reply }).await.map_err(|_| Failure::Stopped)?;
-            answer.await.map_err(|_| Failure::Stopped)?.map_err(Failure::Unreachable)
+            self.send(Command::Ready { peer, reply })
+                .await
+                .map_err(|_| Failure::Stopped)?;
+            answer
+                .await
+                .map_err(|_| Failure::Stopped)?
+                .map_err(Failure::Unreachable)
         };
         let failure = match timeout(limit, self.unless_stopped(work)).await {
             Ok(Some(Ok(()))) => return Ok(()),
@@ -338,7 +361,9 @@ impl Mesh {
                 return Ok(link);
             }
             let (reply, answer) = oneshot::channel();
-            self.send(Command::Open { peer, kind, reply }).await.map_err(|_| OpenFailure::Stopped)?;
+            self.send(Command::Open { peer, kind, reply })
+                .await
+                .map_err(|_| OpenFailure::Stopped)?;
             let reason = match answer.await {
                 Ok(Ok(opened)) => {
                     return Ok(inner.links.adopt(peer, kind, opened.stream, opened.relayed, true));
@@ -347,7 +372,9 @@ impl Mesh {
                 Ok(Err(OpenError::Timeout)) => Unreachable::Timeout,
                 Ok(Err(OpenError::Failed(reason))) => Unreachable::Failed(reason),
                 // The connection went away in between.
-                Ok(Err(OpenError::NotConnected)) | Err(_) => Unreachable::Failed("the connection closed".into()),
+                Ok(Err(OpenError::NotConnected)) | Err(_) => {
+                    Unreachable::Failed("the connection closed".into())
+                }
             };
             if !std::mem::take(&mut again) {
                 return Err(OpenFailure::Unreachable(reason));
@@ -372,10 +399,20 @@ impl Mesh {
             Err(Failure::Stopped) => return Err(Failure::Stopped),
         };
         let found = self.lookup(peer, LOOKUP).await;
-        let fresh = address::clean(found, &peer, inner.shared.config.local_only, 2 * crate::record::MAX_ADDRESSES);
-        let fresh: Vec<Multiaddr> = fresh.into_iter().filter(|address| tried.insert(address.clone())).collect();
+        let fresh = address::clean(
+            found,
+            &peer,
+            inner.shared.config.local_only,
+            2 * crate::record::MAX_ADDRESSES,
+        );
+        let fresh: Vec<Multiaddr> = fresh
+            .into_iter()
+            .filter(|address| tried.insert(address.clone()))
+            .collect();
         if !fresh.is_empty() {
-            let (direct, relayed) = fresh.into_iter().partition(|address| !address::is_relayed(address));
+            let (direct, relayed) = fresh
+                .into_iter()
+                .partition(|address| !address::is_relayed(address));
             match self.race(peer, direct, relayed).await {
                 Err(Failure::Unreachable(reason)) => last = reason,
                 other => return other,
@@ -402,7 +439,12 @@ impl Mesh {
     }
 
     /// Dials direct addresses first, and relayed ones when those have failed or take long.
-    async fn race(&self, peer: PeerId, direct: Vec<Multiaddr>, relayed: Vec<Multiaddr>) -> Result<(), Failure> {
+    async fn race(
+        &self,
+        peer: PeerId,
+        direct: Vec<Multiaddr>,
+        relayed: Vec<Multiaddr>,
+    ) -> Result<(), Failure> {
         if relayed.is_empty() {
             return self.dial(peer, direct).await;
         }
@@ -433,8 +475,19 @@ impl Mesh {
 
     async fn dial(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<(), Failure> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Dial { peer, addresses, reply }).await.map_err(|_| Failure::Stopped)?;
-        match timeout(self.inner.shared.limits.dial_timeout + Duration::from_secs(1), answer).await {
+        self.send(Command::Dial {
+            peer,
+            addresses,
+            reply,
+        })
+        .await
+        .map_err(|_| Failure::Stopped)?;
+        match timeout(
+            self.inner.shared.limits.dial_timeout + Duration::from_secs(1),
+            answer,
+        )
+        .await
+        {
             Ok(Ok(result)) => result.map_err(Failure::Unreachable),
             Ok(Err(_)) => Err(Failure::Stopped),
             Err(_) => Err(Failure::Unreachable(Unreachable::Timeout)),
@@ -524,7 +577,12 @@ impl Mesh {
         direct.extend(relayed);
         if direct.is_empty() {
             let found = self.lookup(peer, timeout).await;
-            direct = address::clean(found, &peer, self.inner.shared.config.local_only, 2 * crate::record::MAX_ADDRESSES);
+            direct = address::clean(
+                found,
+                &peer,
+                self.inner.shared.config.local_only,
+                2 * crate::record::MAX_ADDRESSES,
+            );
         }
         direct
     }
@@ -552,7 +610,11 @@ impl Mesh {
         if self.inner.shared.stopping.is_cancelled() {
             return Err(MeshError::Stopped);
         }
-        self.inner.commands.send(command).await.map_err(|_| MeshError::Stopped)
+        self.inner
+            .commands
+            .send(command)
+            .await
+            .map_err(|_| MeshError::Stopped)
     }
 
     async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
@@ -572,14 +634,18 @@ impl Mesh {
         if self.send(Command::Open { peer, kind, reply }).await.is_ok()
             && let Ok(Ok(opened)) = answer.await
         {
-            self.inner.links.adopt(peer, kind, opened.stream, opened.relayed, true);
+            self.inner
+                .links
+                .adopt(peer, kind, opened.stream, opened.relayed, true);
         }
     }
 }
 
 impl std::fmt::Debug for Mesh {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mesh").field("peer", &self.inner.shared.me).finish_non_exhaustive()
+        f.debug_struct("Mesh")
+            .field("peer", &self.inner.shared.me)
+            .finish_non_exhaustive()
     }
 }
 

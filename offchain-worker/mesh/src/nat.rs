@@ -5,8 +5,8 @@ use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
     swarm::{
-        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent,
-        ToSwarm,
+        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
+        THandlerOutEvent, ToSwarm,
     },
 };
 use std::{
@@ -28,7 +28,7 @@ pub enum NatStatus {
 }
 
 /// Without proof of the contrary, a node that has been connected for so long counts as not reachable.
-const PATIENCE: Duration = Duration::from_secs(12);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is known about this node's own reachability.
 #[derive(Debug)]
@@ -130,7 +130,8 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Bounded<B> {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        self.inner.handle_pending_inbound_connection(connection, local, remote)
+        self.inner
+            .handle_pending_inbound_connection(connection, local, remote)
     }
 
     fn handle_established_inbound_connection(
@@ -140,7 +141,8 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Bounded<B> {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.inner.handle_established_inbound_connection(connection, peer, local, remote)
+        self.inner
+            .handle_established_inbound_connection(connection, peer, local, remote)
     }
 
     fn handle_pending_outbound_connection(
@@ -150,7 +152,8 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Bounded<B> {
         addresses: &[Multiaddr],
         role: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
-        self.inner.handle_pending_outbound_connection(connection, peer, addresses, role)
+        self.inner
+            .handle_pending_outbound_connection(connection, peer, addresses, role)
     }
 
     fn handle_established_outbound_connection(
@@ -161,7 +164,8 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Bounded<B> {
         role: Endpoint,
         port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.inner.handle_established_outbound_connection(connection, peer, address, role, port)
+        self.inner
+            .handle_established_outbound_connection(connection, peer, address, role, port)
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
@@ -203,8 +207,16 @@ mod tests {
         reach.connected(now);
         assert_eq!(reach.status(now + PATIENCE), NatStatus::Private);
         let relay = PeerId::random();
-        reach.confirmed(&address::circuit(relay, &at("/ip4/8.8.8.8/tcp/1"), PeerId::random()));
-        assert_eq!(reach.status(now + PATIENCE), NatStatus::Private, "a relay proves nothing");
+        reach.confirmed(&address::circuit(
+            relay,
+            &at("/ip4/8.8.8.8/tcp/1"),
+            PeerId::random(),
+        ));
+        assert_eq!(
+            reach.status(now + PATIENCE),
+            NatStatus::Private,
+            "a relay proves nothing"
+        );
         reach.failed();
         assert_eq!(reach.status(now), NatStatus::Private);
         reach.confirmed(&at("/ip4/8.8.8.8/tcp/1"));
@@ -221,7 +233,10 @@ mod tests {
             .filter(|n| bounded.admits(&at(&format!("/ip4/8.8.{}.{}/tcp/1", n / 250, n % 250))))
             .count();
         assert_eq!(admitted, CANDIDATES);
-        assert!(bounded.admits(&at("/ip4/8.8.0.1/tcp/1")), "known ones still count");
+        assert!(
+            bounded.admits(&at("/ip4/8.8.0.1/tcp/1")),
+            "known ones still count"
+        );
         assert!(!bounded.admits(&at("/ip4/127.0.0.1/tcp/1")));
     }
 }

@@ -2,11 +2,11 @@
 //! decided without it is decided elsewhere.
 
 use crate::{
-    GossipMessage, GossipVerdict, Kind, MeshError, MeshStatus, Multiaddr, NatStatus, Offence, PeerId, PeerStatus,
-    Topic, Unreachable, address,
+    Counters, GossipMessage, GossipVerdict, Kind, MeshError, MeshStatus, Multiaddr, NatStatus, Offence,
+    PeerId, PeerStatus, Topic, Unreachable, address,
     behaviour::{self, BUCKET, Behaviour, BehaviourEvent},
     discovery,
-    diversity::{Entry, Table, TableCaps, spread},
+    diversity::{Candidate, Entry, Table, TableCaps, spread},
     gossip, guard, limits,
     links::Links,
     mesh::{Shared, WeakMesh},
@@ -20,9 +20,9 @@ use crate::{
 use bytes::Bytes;
 use futures::StreamExt;
 use libp2p::{
-    Swarm, autonat, dcutr,
+    Swarm, autonat,
     core::{ConnectedPoint, transport::ListenerId},
-    gossipsub, identify,
+    dcutr, gossipsub, identify,
     kad::{self, QueryId},
     multiaddr::Protocol,
     ping, relay,
@@ -59,6 +59,16 @@ const OWN_DIALS: usize = 4;
 const ANNOUNCING: usize = 8;
 /// Pause before a relay is asked for a place again.
 const RELAY_PAUSE: Duration = Duration::from_secs(5);
+/// A peer that connected must identify itself in this time.
+const INTRODUCTION: Duration = Duration::from_secs(20);
+/// Pause between two looks at who has not identified itself, and between two tests of others' addresses.
+const LOOK: Duration = Duration::from_secs(1);
+/// An address of a connected peer is tested again after so long.
+const RETEST: u64 = 300;
+/// How often a peer is asked for others while this node knows too few.
+const EXCHANGE_HUNGRY: Duration = Duration::from_secs(10);
+/// Hosts of the chain that are considered at a time when this node looks for company.
+const HOSTS: usize = 256;
 /// A relay must answer a request for a place in this time.
 const RELAY_WAIT: Duration = Duration::from_secs(15);
 
@@ -122,8 +132,8 @@ struct Connection {
     outbound: bool,
 }
 
-#[derive(Default)]
 struct Peer {
+    since: Instant,
     connections: HashMap<ConnectionId, Connection>,
     ready: bool,
     rtt: Option<Duration>,
@@ -133,6 +143,18 @@ struct Peer {
 }
 
 impl Peer {
+    fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            connections: HashMap::new(),
+            ready: false,
+            rtt: None,
+            relay: false,
+            agent: String::new(),
+            addresses: Vec::new(),
+        }
+    }
+
     /// Direct before relayed, dialled before accepted.
     fn best(&self) -> Option<(&ConnectionId, &Connection)> {
         self.connections
@@ -145,6 +167,8 @@ impl Peer {
 struct Dial {
     peer: Option<PeerId>,
     reply: Option<Answer<Result<(), Unreachable>>>,
+    /// Only to see whether the peer answers at its address; closed at once.
+    test: bool,
 }
 
 /// A query in progress.
@@ -215,10 +239,16 @@ pub(crate) struct Node {
     announce_due: Option<Instant>,
     join: (Instant, Duration),
     exchange_due: Instant,
+    look_due: Instant,
     save_due: Instant,
     clean_due: Instant,
     prune_due: Instant,
+    /// Hosts that are not in the book and were dialled lately.
+    hosts_tried: HashMap<PeerId, Instant>,
     dirty: bool,
+    /// Counters as they were told last.
+    told: Counters,
+    company_due: Instant,
     phase: Phase,
 }
 
@@ -232,8 +262,12 @@ impl Node {
     ) -> Result<Self, MeshError> {
         let config = &shared.config;
         let limits = &shared.limits;
-        let (transport, relay_client) =
-            transport::build(&config.keypair, &shared.names, config.local_only, limits.dial_timeout)?;
+        let (transport, relay_client) = transport::build(
+            &config.keypair,
+            &shared.names,
+            config.local_only,
+            limits.dial_timeout,
+        )?;
         let behaviour = behaviour::build(
             config,
             &shared.names,
@@ -283,11 +317,15 @@ impl Node {
             record_due: Some(at + SETTLE),
             announce_due: None,
             join: (at, JOIN.0),
-            exchange_due: at + EXCHANGE,
+            exchange_due: at + EXCHANGE_HUNGRY,
+            look_due: at + LOOK,
             save_due: at + SAVE,
             clean_due: at + CLEAN,
             prune_due: at + limits::PRUNE,
+            hosts_tried: HashMap::new(),
             dirty: true,
+            told: Counters::default(),
+            company_due: at,
             phase: Phase::Running,
             listeners,
             reach,
@@ -318,7 +356,9 @@ impl Node {
                 }
             }
         }
-        let Some(dir) = shared.config.state_dir.clone() else { return };
+        let Some(dir) = shared.config.state_dir.clone() else {
+            return;
+        };
         let snapshot = shared.book().snapshot(&dir, shared.config.genesis, self.sequence);
         match tokio::task::spawn_blocking(move || snapshot.write()).await {
             Ok(Ok(())) => {}
@@ -331,7 +371,11 @@ impl Node {
 
     fn on_command(&mut self, command: Command) {
         match command {
-            Command::Dial { peer, addresses, reply } => self.dial(peer, addresses, Some(reply)),
+            Command::Dial {
+                peer,
+                addresses,
+                reply,
+            } => self.dial(peer, addresses, Some(reply)),
             Command::Ready { peer, reply } => match self.peers.get(&peer) {
                 Some(known) if known.ready => answer(reply, Ok(())),
                 Some(_) => self.waiting.entry(peer).or_default().push(reply),
@@ -345,13 +389,20 @@ impl Node {
             Command::Provide { key, reply } => self.provide(key, reply),
             Command::StopProviding { key } => {
                 self.provided.remove(&key);
-                self.swarm.behaviour_mut().kad.stop_providing(&kad::RecordKey::new(&key));
+                self.swarm
+                    .behaviour_mut()
+                    .kad
+                    .stop_providing(&kad::RecordKey::new(&key));
             }
             Command::Providers { key, reply } => {
                 if self.queries.len() >= self.shared.limits.dht_queries {
                     return;
                 }
-                let query = self.swarm.behaviour_mut().kad.get_providers(kad::RecordKey::new(&key));
+                let query = self
+                    .swarm
+                    .behaviour_mut()
+                    .kad
+                    .get_providers(kad::RecordKey::new(&key));
                 self.queries.insert(query, Query::Providers(reply));
             }
             Command::Stop => self.begin_stop(),
@@ -369,7 +420,11 @@ impl Node {
                 answer(reply, Err(reason));
             }
         };
-        if self.peers.get(&peer).is_some_and(|known| !known.connections.is_empty()) {
+        if self
+            .peers
+            .get(&peer)
+            .is_some_and(|known| !known.connections.is_empty())
+        {
             if let Some(reply) = reply {
                 answer(reply, Ok(()));
             }
@@ -387,7 +442,11 @@ impl Node {
         self.shared.book().note_dial(&peer, now());
         let addresses = addresses.into_iter().map(|address| {
             // The swarm adds the peer id itself.
-            if address::is_relayed(&address) { address } else { address::split_peer(&address).0 }
+            if address::is_relayed(&address) {
+                address
+            } else {
+                address::split_peer(&address).0
+            }
         });
         let opts = DialOpts::peer_id(peer)
             .condition(PeerCondition::Always)
@@ -404,6 +463,7 @@ impl Node {
                     Dial {
                         peer: Some(peer),
                         reply,
+                        test: false,
                     },
                 );
             }
@@ -422,27 +482,32 @@ impl Node {
                 Some(guard::Denied::Banned) => Unreachable::Banned,
                 _ => Unreachable::Limit,
             },
-            DialError::Transport(errors) => Unreachable::Failed(errors.last().map_or_else(String::new, |(_, error)| {
-                let mut text = error.to_string();
-                let mut source = error.source();
-                while let Some(inner) = source {
-                    text = inner.to_string();
-                    source = inner.source();
-                }
-                text.chars().take(200).collect()
-            })),
+            DialError::Transport(errors) => {
+                Unreachable::Failed(errors.last().map_or_else(String::new, |(_, error)| {
+                    let mut text = error.to_string();
+                    let mut source = error.source();
+                    while let Some(inner) = source {
+                        text = inner.to_string();
+                        source = inner.source();
+                    }
+                    text.chars().take(200).collect()
+                }))
+            }
             DialError::Aborted => Unreachable::Failed("aborted".into()),
             DialError::DialPeerConditionFalse(_) => Unreachable::Failed("in progress".into()),
         };
         if let Some(peer) = peer {
-            let mut book = self.shared.book();
             match &reason {
                 Unreachable::WrongPeer => {
+                    let mut book = self.shared.book();
                     book.note_moved(&peer);
                     book.note_failed(&peer);
                 }
-                Unreachable::Failed(_) => book.note_failed(&peer),
-                _ => {}
+                Unreachable::Failed(_) => self.shared.book().note_failed(&peer),
+                _ => return reason,
+            }
+            if !self.peers.contains_key(&peer) && self.table.failed(&peer) {
+                self.leave_table(&peer);
             }
         }
         reason
@@ -505,7 +570,12 @@ impl Node {
             }
             return answer(reply, held);
         }
-        match self.swarm.behaviour_mut().kad.start_providing(kad::RecordKey::new(&key)) {
+        match self
+            .swarm
+            .behaviour_mut()
+            .kad
+            .start_providing(kad::RecordKey::new(&key))
+        {
             Ok(query) => {
                 self.queries.insert(query, Query::Provide(reply));
             }
@@ -592,16 +662,32 @@ impl Node {
         } else {
             self.shared.counting.connections_in.add();
         }
-        self.peers.entry(peer).or_default().connections.insert(
-            connection,
-            Connection {
-                address,
-                relayed,
-                outbound,
-            },
-        );
-        if let Some(reply) = self.dials.remove(&connection).and_then(|dial| dial.reply) {
-            answer(reply, Ok(()));
+        self.peers
+            .entry(peer)
+            .or_insert_with(Peer::new)
+            .connections
+            .insert(
+                connection,
+                Connection {
+                    address,
+                    relayed,
+                    outbound,
+                },
+            );
+        if let Some(dial) = self.dials.remove(&connection) {
+            if let Some(reply) = dial.reply {
+                answer(reply, Ok(()));
+            }
+            if dial.test
+                && let ConnectedPoint::Dialer { address, .. } = endpoint
+            {
+                let shared = &self.shared;
+                shared
+                    .book()
+                    .note_reached(peer, address, |peer| shared.standing(peer), now());
+                self.swarm.close_connection(connection);
+                return;
+            }
         }
         self.links.forgive(peer);
         if !relayed && let Some(mesh) = self.ends.mesh.upgrade() {
@@ -616,7 +702,9 @@ impl Node {
     fn on_closed(&mut self, peer: PeerId, connection: ConnectionId) {
         self.shared.counting.connections_closed.add();
         self.dirty = true;
-        let Some(known) = self.peers.get_mut(&peer) else { return };
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return;
+        };
         known.connections.remove(&connection);
         if !known.connections.is_empty() {
             return;
@@ -654,17 +742,25 @@ impl Node {
         if address::is_relayed(address) || !address::is_allowed(address, config.local_only) {
             return false;
         }
-        let loopback = |address: &Multiaddr| address::ip(address).is_some_and(|ip| ip.is_loopback());
-        let only_loopback = !config.listen.is_empty() && config.listen.iter().all(loopback);
-        if loopback(address) {
-            return only_loopback;
+        if is_loopback(address) {
+            return self.is_for_this_machine();
         }
         config.bootstrap.is_empty()
     }
 
+    /// Whether the node listens on the loopback only.
+    fn is_for_this_machine(&self) -> bool {
+        let listen = &self.shared.config.listen;
+        !listen.is_empty() && listen.iter().all(is_loopback)
+    }
+
     fn on_listening_no_more(&mut self, gone: &[Multiaddr]) {
         self.ends.listen.send_modify(|all| {
-            all.retain(|address| !gone.iter().any(|gone| gone == address || address::split_peer(gone).0 == *address));
+            all.retain(|address| {
+                !gone
+                    .iter()
+                    .any(|gone| gone == address || address::split_peer(gone).0 == *address)
+            });
         });
         for address in gone {
             if self.counts_as_proven(address) {
@@ -679,7 +775,11 @@ impl Node {
         if self.listeners.remove(&listener) {
             tracing::warn!(?reason, "a listener closed");
         }
-        let relay = self.relays.iter().find(|(_, held)| held.listener == listener).map(|(relay, _)| *relay);
+        let relay = self
+            .relays
+            .iter()
+            .find(|(_, held)| held.listener == listener)
+            .map(|(relay, _)| *relay);
         if let Some(relay) = relay {
             tracing::debug!(%relay, ?reason, "no place at the relay any more");
             self.relays.remove(&relay);
@@ -725,14 +825,19 @@ impl Node {
                 message_id,
                 message,
             }) => self.on_gossip(propagation_source, &message_id, message),
-            BehaviourEvent::AutonatClient(autonat::v2::client::Event { tested_addr, result, .. }) => {
+            BehaviourEvent::AutonatClient(autonat::v2::client::Event {
+                tested_addr, result, ..
+            }) => {
                 tracing::debug!(address = %tested_addr, ?result, "own address tested");
                 if result.is_err() {
                     self.reach.failed();
                     self.addresses_changed();
                 }
             }
-            BehaviourEvent::RelayClient(relay::client::Event::ReservationReqAccepted { relay_peer_id, .. }) => {
+            BehaviourEvent::RelayClient(relay::client::Event::ReservationReqAccepted {
+                relay_peer_id,
+                ..
+            }) => {
                 if let Some(held) = self.relays.get_mut(&relay_peer_id) {
                     held.held = true;
                 }
@@ -741,7 +846,10 @@ impl Node {
             BehaviourEvent::RelayServer(relay::Event::CircuitReqAccepted { .. }) => {
                 self.shared.counting.relayed_circuits.add();
             }
-            BehaviourEvent::Dcutr(dcutr::Event { remote_peer_id, result }) => {
+            BehaviourEvent::Dcutr(dcutr::Event {
+                remote_peer_id,
+                result,
+            }) => {
                 tracing::debug!(peer = %remote_peer_id, ?result, "hole punching");
                 if result.is_ok() {
                     self.shared.counting.hole_punched.add();
@@ -783,20 +891,39 @@ impl Node {
             return;
         }
         let local = self.shared.config.local_only;
-        let addresses = address::clean(info.listen_addrs, &peer, local, MAX_ADDRESSES);
+        let mut addresses = address::clean(info.listen_addrs, &peer, local, 2 * MAX_ADDRESSES);
+        let beside = self
+            .peers
+            .get(&peer)
+            .and_then(|known| known.connections.get(&connection))
+            .is_some_and(|seen| is_loopback(&seen.address));
+        if !beside {
+            // On another machine: its loopback is not this one's.
+            addresses.retain(|address| !is_loopback(address));
+        }
+        addresses.truncate(MAX_ADDRESSES);
         let serves_dht = info.protocols.contains(&self.shared.names.kad);
-        let Some(known) = self.peers.get_mut(&peer) else { return };
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return;
+        };
         let first = !known.ready;
         known.ready = true;
         known.relay = info.protocols.contains(&relay::HOP_PROTOCOL_NAME);
         known.agent = info.agent_version.chars().take(64).collect();
         known.addresses = addresses.clone();
-        let from = known.connections.get(&connection).map(|c| (c.address.clone(), c.relayed, c.outbound));
+        let from = known
+            .connections
+            .get(&connection)
+            .map(|c| (c.address.clone(), c.relayed, c.outbound));
         self.dirty = true;
-        if let Some((address, relayed, outbound)) = &from {
-            let reached = (*outbound && !relayed).then_some(address);
-            let shared = &self.shared;
-            shared.book().note_connected(peer, reached, |peer| shared.standing(peer), now());
+        let shared = &self.shared;
+        match &from {
+            Some((address, false, true)) => {
+                shared
+                    .book()
+                    .note_reached(peer, address, |peer| shared.standing(peer), now());
+            }
+            _ => shared.book().note_heard(&peer, now()),
         }
         if serves_dht {
             self.enter_table(peer, from.map(|(address, ..)| address), addresses);
@@ -811,10 +938,14 @@ impl Node {
                 self.shared.standing(&peer),
                 self.scores.points(&peer, Instant::now()),
             );
-            self.swarm.behaviour_mut().gossip.set_application_score(&peer, score);
-            let outbound = self.peers.get(&peer).is_some_and(|known| {
-                known.connections.values().any(|connection| connection.outbound)
-            });
+            self.swarm
+                .behaviour_mut()
+                .gossip
+                .set_application_score(&peer, score);
+            let outbound = self
+                .peers
+                .get(&peer)
+                .is_some_and(|known| known.connections.values().any(|connection| connection.outbound));
             // The link of the exchange also keeps the connection open.
             if outbound && self.ready() <= 2 * self.shared.limits.target_peers {
                 self.exchange(peer);
@@ -829,11 +960,16 @@ impl Node {
     }
 
     fn enter_table(&mut self, peer: PeerId, seen_at: Option<Multiaddr>, addresses: Vec<Multiaddr>) {
-        let direct: Vec<Multiaddr> = addresses.into_iter().filter(|address| !address::is_relayed(address)).collect();
+        let direct: Vec<Multiaddr> = addresses
+            .into_iter()
+            .filter(|address| !address::is_relayed(address))
+            .collect();
         let Some(first) = direct.first() else { return };
         let limits = &self.shared.limits;
         // The network that the peer was seen in counts, not the one it names.
-        let seen_at = seen_at.filter(|address| !address::is_relayed(address)).unwrap_or_else(|| first.clone());
+        let seen_at = seen_at
+            .filter(|address| !address::is_relayed(address))
+            .unwrap_or_else(|| first.clone());
         let inside = address::ip(&seen_at).is_some_and(|ip| !address::is_global(ip));
         let (per_bucket, per_table) = if inside {
             limits.table_per_prefix_local
@@ -882,7 +1018,10 @@ impl Node {
             self.put_out(peer);
         } else {
             let score = gossip::application_score(self.shared.standing(&peer), self.scores.points(&peer, at));
-            self.swarm.behaviour_mut().gossip.set_application_score(&peer, score);
+            self.swarm
+                .behaviour_mut()
+                .gossip
+                .set_application_score(&peer, score);
         }
         self.dirty = true;
     }
@@ -900,8 +1039,32 @@ impl Node {
     fn on_kad(&mut self, event: kad::Event) {
         match event {
             kad::Event::InboundRequest { request } => self.on_kad_request(request),
-            kad::Event::OutboundQueryProgressed { id, result, step, .. } => self.on_query(id, result, step.last),
-            kad::Event::RoutingUpdated { old_peer: Some(old), .. } => self.table.leave(&old),
+            kad::Event::OutboundQueryProgressed { id, result, step, .. } => {
+                self.on_query(id, result, step.last)
+            }
+            kad::Event::RoutingUpdated {
+                peer,
+                is_new_peer: true,
+                addresses,
+                old_peer,
+                ..
+            } => {
+                if let Some(old) = old_peer {
+                    self.table.leave(&old);
+                }
+                // Entered by itself when its bucket had room: it is judged like everybody.
+                if !self.table.contains(&peer) {
+                    let addresses: Vec<Multiaddr> = addresses.iter().cloned().collect();
+                    self.enter_table(
+                        peer,
+                        None,
+                        address::clean(addresses, &peer, self.shared.config.local_only, MAX_ADDRESSES),
+                    );
+                    if !self.table.contains(&peer) {
+                        self.swarm.behaviour_mut().kad.remove_peer(&peer);
+                    }
+                }
+            }
             _ => {}
         }
     }
@@ -913,7 +1076,12 @@ impl Node {
                 // The behaviour has checked that the provider is the one who sent it.
                 let peer = record.provider;
                 if self.shared.rates.dht_writes.allow(&peer, 1) {
-                    self.swarm.behaviour_mut().kad.store_mut().add_provider(record).is_err()
+                    self.swarm
+                        .behaviour_mut()
+                        .kad
+                        .store_mut()
+                        .add_provider(record)
+                        .is_err()
                 } else {
                     self.on_report(peer, Offence::Flood);
                     true
@@ -954,7 +1122,9 @@ impl Node {
 
     fn on_query(&mut self, id: QueryId, result: kad::QueryResult, last: bool) {
         match result {
-            kad::QueryResult::GetRecord(Ok(kad::GetRecordOk::FoundRecord(found))) => self.on_found_record(id, &found),
+            kad::QueryResult::GetRecord(Ok(kad::GetRecordOk::FoundRecord(found))) => {
+                self.on_found_record(id, &found)
+            }
             kad::QueryResult::GetClosestPeers(result) => {
                 let peers = match result {
                     Ok(ok) => ok.peers,
@@ -971,7 +1141,9 @@ impl Node {
             kad::QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders { providers, .. })) => {
                 let enough = match self.queries.get(&id) {
                     // Full or gone: whoever asked has enough.
-                    Some(Query::Providers(reply)) => providers.into_iter().any(|peer| reply.try_send(peer).is_err()),
+                    Some(Query::Providers(reply)) => {
+                        providers.into_iter().any(|peer| reply.try_send(peer).is_err())
+                    }
                     _ => false,
                 };
                 if enough && let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&id) {
@@ -997,7 +1169,9 @@ impl Node {
     }
 
     fn on_found_record(&mut self, id: QueryId, found: &kad::PeerRecord) {
-        let Some(Query::Record(lookup)) = self.queries.get(&id) else { return };
+        let Some(Query::Record(lookup)) = self.queries.get(&id) else {
+            return;
+        };
         let lookup = *lookup;
         let checked = match self.swarm.behaviour_mut().kad.store_mut().check(&found.record) {
             Ok(checked) => checked,
@@ -1011,12 +1185,17 @@ impl Node {
             }
         };
         let addresses = checked.addresses.clone();
-        let wanted = self.lookups.get(&lookup).is_some_and(|lookup| lookup.peer == checked.peer);
+        let wanted = self
+            .lookups
+            .get(&lookup)
+            .is_some_and(|lookup| lookup.peer == checked.peer);
         discovery::take(&self.shared, checked);
         if !wanted || addresses.is_empty() {
             return;
         }
-        let Some(done) = self.lookups.get_mut(&lookup) else { return };
+        let Some(done) = self.lookups.get_mut(&lookup) else {
+            return;
+        };
         if let Some(reply) = done.reply.take() {
             answer(reply, addresses);
         }
@@ -1030,7 +1209,9 @@ impl Node {
     fn end_query(&mut self, id: QueryId) {
         match self.queries.remove(&id) {
             Some(Query::Record(lookup) | Query::Closest(lookup)) => {
-                let Some(open) = self.lookups.get_mut(&lookup) else { return };
+                let Some(open) = self.lookups.get_mut(&lookup) else {
+                    return;
+                };
                 open.queries.retain(|query| *query != id);
                 if open.queries.is_empty()
                     && let Some(done) = self.lookups.remove(&lookup)
@@ -1047,7 +1228,9 @@ impl Node {
 
     fn announce(&mut self) {
         while self.announcing < ANNOUNCING && self.queries.len() < self.shared.limits.dht_queries {
-            let Some(next) = self.announcements.pop_front() else { return };
+            let Some(next) = self.announcements.pop_front() else {
+                return;
+            };
             let kad = &mut self.swarm.behaviour_mut().kad;
             let query = match next {
                 Announcement::Record => {
@@ -1112,7 +1295,9 @@ impl Node {
 
     fn judge_gossip(&mut self, from: PeerId, message: gossipsub::Message) -> GossipVerdict {
         let counting = &self.shared.counting;
-        let (Some(author), Some(topic)) = (message.source, self.shared.names.topic_of(message.topic.as_str())) else {
+        let (Some(author), Some(topic)) =
+            (message.source, self.shared.names.topic_of(message.topic.as_str()))
+        else {
             counting.gossip_bad.add();
             return GossipVerdict::Reject;
         };
@@ -1165,7 +1350,10 @@ impl Node {
         let mut own: Vec<Multiaddr> = self.reach.proven().chain(relayed).cloned().collect();
         if own.is_empty() {
             // Nothing is proven yet; better a hint than nothing.
-            let allowed = |address: &&Multiaddr| address::is_allowed(address, self.shared.config.local_only);
+            let allowed = |address: &&Multiaddr| {
+                address::is_allowed(address, self.shared.config.local_only)
+                    && (!is_loopback(address) || self.is_for_this_machine())
+            };
             own = listen.iter().filter(allowed).cloned().collect();
         }
         own.truncate(MAX_ADDRESSES);
@@ -1188,10 +1376,21 @@ impl Node {
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
         self.sequence = millis.max(self.sequence.saturating_add(1));
-        match PeerRecord::sign(&config.keypair, &config.genesis, self.sequence, &addresses, &region, relay) {
+        match PeerRecord::sign(
+            &config.keypair,
+            &config.genesis,
+            self.sequence,
+            &addresses,
+            &region,
+            relay,
+        ) {
             Ok(record) => {
                 tracing::debug!(?addresses, relay, "new record");
-                *self.shared.own.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(record);
+                *self
+                    .shared
+                    .own
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(record);
                 self.announcements.push_back(Announcement::Record);
             }
             Err(error) => tracing::warn!(%error, "no record"),
@@ -1206,7 +1405,11 @@ impl Node {
             self.nat = nat;
             let public = nat == NatStatus::Public;
             let behaviour = self.swarm.behaviour_mut();
-            behaviour.kad.set_mode(Some(if public { kad::Mode::Server } else { kad::Mode::Client }));
+            behaviour.kad.set_mode(Some(if public {
+                kad::Mode::Server
+            } else {
+                kad::Mode::Client
+            }));
             if let Some(relay) = behaviour.relay_server.as_mut() {
                 relay.set_status(Some(if public {
                     relay::Status::Enable
@@ -1230,14 +1433,18 @@ impl Node {
             .map(|(relay, _)| *relay)
             .collect();
         for relay in late {
-            if let Some(held) = self.relays.remove(&relay) {
-                self.swarm.remove_listener(held.listener);
-                self.relay_pause.insert(relay, at + RELAY_PAUSE * 6);
-            }
+            // By closing the connection, which closes the listener: removing the listener while the relay's answer may be
+            // on its way makes libp2p's relay client panic.
+            self.relays.remove(&relay);
+            self.relay_pause.insert(relay, at + RELAY_PAUSE * 6);
+            self.swarm.behaviour_mut().guard.close(relay);
         }
         while self.relays.len() < self.shared.limits.relay_slots {
             let usable = self.peers.iter().filter(|(peer, known)| {
-                known.ready && known.relay && !self.relays.contains_key(*peer) && !self.relay_pause.contains_key(*peer)
+                known.ready
+                    && known.relay
+                    && !self.relays.contains_key(*peer)
+                    && !self.relay_pause.contains_key(*peer)
             });
             let best = usable
                 .filter_map(|(peer, known)| Some((*peer, relay_address(known)?)))
@@ -1295,15 +1502,27 @@ impl Node {
             self.announce_due = Some(at + ANNOUNCE);
             self.announcements.clear();
             self.announcements.push_back(Announcement::Record);
-            self.announcements.extend(self.provided.iter().map(|key| Announcement::Content(*key)));
+            self.announcements
+                .extend(self.provided.iter().map(|key| Announcement::Content(*key)));
         }
         self.announce();
         if at >= self.exchange_due {
-            self.exchange_due = at + EXCHANGE;
-            let ready: Vec<PeerId> = self.peers.iter().filter(|(_, known)| known.ready).map(|(peer, _)| *peer).collect();
+            let hungry = self.ready() < self.shared.limits.target_peers;
+            self.exchange_due = at + if hungry { EXCHANGE_HUNGRY } else { EXCHANGE };
+            let ready: Vec<PeerId> = self
+                .peers
+                .iter()
+                .filter(|(_, known)| known.ready)
+                .map(|(peer, _)| *peer)
+                .collect();
             if !ready.is_empty() {
                 self.exchange(ready[rand::random_range(0..ready.len())]);
             }
+        }
+        if at >= self.look_due {
+            self.look_due = at + LOOK;
+            self.close_strangers(at);
+            self.test_address();
         }
         if at >= self.save_due {
             self.save_due = at + SAVE;
@@ -1318,7 +1537,9 @@ impl Node {
             self.clean_due = at + CLEAN;
             self.clean(at);
         }
-        if std::mem::take(&mut self.dirty) {
+        let counters = self.shared.counting.read();
+        if std::mem::take(&mut self.dirty) || counters != self.told {
+            self.told = counters;
             self.tell();
         }
         false
@@ -1328,7 +1549,10 @@ impl Node {
     fn join(&mut self, at: Instant) {
         let (due, pause) = self.join;
         let ready = self.ready();
-        if at < due || self.shared.config.bootstrap.is_empty() || ready >= self.shared.limits.target_peers.min(3) {
+        if at < due
+            || self.shared.config.bootstrap.is_empty()
+            || ready >= self.shared.limits.target_peers.min(3)
+        {
             return;
         }
         self.join = (at + pause, (pause * 2).min(JOIN.1));
@@ -1340,19 +1564,31 @@ impl Node {
             match address::split_peer(&address) {
                 (bare, Some(peer)) => {
                     if peer != self.shared.me && !self.is_busy_with(&peer) {
-                        let whole = if address::is_relayed(&address) { address } else { bare };
+                        let whole = if address::is_relayed(&address) {
+                            address
+                        } else {
+                            bare
+                        };
                         self.dial(peer, vec![whole], None);
                     }
                 }
                 (bare, None) => {
                     let connected = self.peers.values().any(|known| {
-                        known.connections.values().any(|c| address::split_peer(&c.address).0 == bare)
+                        known
+                            .connections
+                            .values()
+                            .any(|c| address::split_peer(&c.address).0 == bare)
                     });
                     if !connected {
                         let opts = DialOpts::unknown_peer_id().address(bare).build();
                         let connection = opts.connection_id();
                         if self.swarm.dial(opts).is_ok() {
-                            self.dials.insert(connection, Dial { peer: None, reply: None });
+                            let dial = Dial {
+                                peer: None,
+                                reply: None,
+                                test: false,
+                            };
+                            self.dials.insert(connection, dial);
                         }
                     }
                 }
@@ -1364,42 +1600,132 @@ impl Node {
         self.peers.contains_key(peer) || self.dials.values().any(|dial| dial.peer == Some(*peer))
     }
 
+    /// Closes connections with peers that do not say who they are.
+    fn close_strangers(&mut self, at: Instant) {
+        for (peer, known) in &self.peers {
+            if !known.ready && at.saturating_duration_since(known.since) > INTRODUCTION {
+                tracing::debug!(%peer, "does not identify itself");
+                self.swarm.behaviour_mut().guard.close(*peer);
+            }
+        }
+    }
+
+    /// Tests whether one of those who connected to this node can be reached where it says: only such peers are passed
+    /// on to others.
+    fn test_address(&mut self) {
+        let at = now();
+        let due = |peer: &PeerId| {
+            let book = self.shared.book();
+            let known = book.get(peer)?;
+            let fresh = at.saturating_sub(known.verified) < 12 * RETEST;
+            let tried = at.saturating_sub(known.tried) < RETEST;
+            let direct: Vec<Multiaddr> = known
+                .addresses()
+                .into_iter()
+                .filter(|a| !address::is_relayed(a))
+                .collect();
+            (!fresh && !tried && !direct.is_empty()).then_some(direct)
+        };
+        let next = self
+            .peers
+            .iter()
+            .filter(|(_, known)| known.ready && known.connections.len() == 1)
+            .find_map(|(peer, _)| Some((*peer, due(peer)?)));
+        let Some((peer, addresses)) = next else { return };
+        self.shared.book().note_dial(&peer, at);
+        let opts = DialOpts::peer_id(peer)
+            .condition(PeerCondition::Always)
+            .addresses(addresses)
+            // From another port than the one the peer knows: a hole in its NAT would prove nothing.
+            .allocate_new_port()
+            .build();
+        let connection = opts.connection_id();
+        if self.swarm.dial(opts).is_ok() {
+            let dial = Dial {
+                peer: Some(peer),
+                reply: None,
+                test: true,
+            };
+            self.dials.insert(connection, dial);
+        }
+    }
+
     /// Dials peers of the book while there are too few connections, or too few that this node chose itself.
     fn keep_company(&mut self, at: Instant) {
         let target = self.shared.limits.target_peers;
         let ready = self.ready();
         let chosen = self.swarm.behaviour().guard.outbound();
-        let want = target.saturating_sub(ready).max((target / 2).saturating_sub(chosen.len()));
-        let under_way = self.dials.values().filter(|dial| dial.reply.is_none()).count();
+        let want = target
+            .saturating_sub(ready)
+            .max((target / 2).saturating_sub(chosen.len()));
+        let under_way = self
+            .dials
+            .values()
+            .filter(|dial| dial.reply.is_none() && !dial.test)
+            .count();
         let room = want.min(OWN_DIALS.saturating_sub(under_way));
-        if room == 0 {
+        if room == 0 || at < self.company_due {
             return;
         }
-        let candidates = {
-            let book = self.shared.book();
-            let bans = &self.swarm.behaviour().guard.bans;
-            book.candidates(
-                |peer| self.is_busy_with(peer) || bans.holds(peer, at),
-                |peer| self.shared.region(peer),
-                now(),
-            )
-        };
+        let bans = &self.swarm.behaviour().guard.bans;
+        let out = |peer: &PeerId| self.is_busy_with(peer) || bans.holds(peer, at) || *peer == self.shared.me;
+        let mut candidates = self
+            .shared
+            .book()
+            .candidates(out, |peer| self.shared.region(peer), now());
+        candidates.extend(self.unknown_hosts(out));
+        if candidates.is_empty() {
+            // The book and the chain are not searched again at once.
+            self.company_due = at + LOOK;
+        }
         for candidate in spread(candidates, &chosen, room, &mut rand::rng()) {
-            let addresses = self.shared.book().get(&candidate.peer).map(|known| known.addresses()).unwrap_or_default();
-            let direct: Vec<Multiaddr> = addresses.into_iter().filter(|a| !address::is_relayed(a)).collect();
+            let (direct, _) = self.shared.addresses(&candidate.peer);
+            if !self.shared.book().contains(&candidate.peer) {
+                self.hosts_tried.insert(candidate.peer, at);
+            }
             self.dial(candidate.peer, direct, None);
         }
+    }
+
+    /// Hosts of the chain that the book does not have: some of them, of whom the chain knows an address.
+    fn unknown_hosts(&self, out: impl Fn(&PeerId) -> bool) -> Vec<Candidate> {
+        let hosts = self.shared.directory.hosts();
+        let sample = rand::seq::index::sample(&mut rand::rng(), hosts.len(), hosts.len().min(HOSTS));
+        let book = self.shared.book();
+        let unknown = sample
+            .into_iter()
+            .map(|index| hosts[index])
+            .filter(|peer| !book.contains(peer) && !self.hosts_tried.contains_key(peer) && !out(peer));
+        unknown
+            .filter_map(|peer| {
+                let standing = self.shared.directory.standing(&peer)?;
+                let local = self.shared.config.local_only;
+                let addresses = address::clean(standing.endpoints, &peer, local, MAX_ADDRESSES);
+                let first = addresses.iter().find(|address| !address::is_relayed(address))?;
+                Some(Candidate {
+                    peer,
+                    prefix: address::prefix(first),
+                    region: standing.region,
+                    standing: true,
+                })
+            })
+            .collect()
     }
 
     fn clean(&mut self, at: Instant) {
         let shared = self.shared.clone();
         shared.book().prune(|peer| shared.standing(peer), now());
         self.scores.prune(at);
+        self.hosts_tried
+            .retain(|_, tried| at.saturating_duration_since(*tried) < 5 * CLEAN);
         self.swarm.behaviour_mut().kad.store_mut().prune(at);
         let peers: Vec<PeerId> = self.peers.keys().copied().collect();
         for peer in peers {
             let score = gossip::application_score(shared.standing(&peer), self.scores.points(&peer, at));
-            self.swarm.behaviour_mut().gossip.set_application_score(&peer, score);
+            self.swarm
+                .behaviour_mut()
+                .gossip
+                .set_application_score(&peer, score);
         }
         self.follow_topics();
         self.waiting.retain(|_, all| {
@@ -1410,7 +1736,9 @@ impl Node {
     }
 
     fn save(&self) {
-        let Some(dir) = &self.shared.config.state_dir else { return };
+        let Some(dir) = &self.shared.config.state_dir else {
+            return;
+        };
         let snapshot = {
             let mut book = self.shared.book();
             if !book.is_dirty() {
@@ -1453,7 +1781,12 @@ impl Node {
             })
             .collect();
         peers.sort_by_key(|status| status.peer);
-        let mut relays: Vec<PeerId> = self.relays.iter().filter(|(_, r)| r.held).map(|(relay, _)| *relay).collect();
+        let mut relays: Vec<PeerId> = self
+            .relays
+            .iter()
+            .filter(|(_, r)| r.held)
+            .map(|(relay, _)| *relay)
+            .collect();
         relays.sort();
         let status = MeshStatus {
             peers,
@@ -1509,6 +1842,10 @@ impl Node {
     }
 }
 
+fn is_loopback(address: &Multiaddr) -> bool {
+    address::ip(address).is_some_and(|ip| ip.is_loopback())
+}
+
 /// An address of a connected relay that others could use too.
 fn relay_address(known: &Peer) -> Option<Multiaddr> {
     let (_, best) = known.best()?;
@@ -1518,7 +1855,11 @@ fn relay_address(known: &Peer) -> Option<Multiaddr> {
     if best.outbound {
         return Some(best.address.clone());
     }
-    known.addresses.iter().find(|address| !address::is_relayed(address)).cloned()
+    known
+        .addresses
+        .iter()
+        .find(|address| !address::is_relayed(address))
+        .cloned()
 }
 
 /// Whoever asked may have gone away; then nobody needs the answer.

@@ -162,7 +162,10 @@ impl PeerRecord {
         }
         let bounded = body.peer.len() <= MAX_PEER
             && body.addresses.len() <= MAX_ADDRESSES
-            && body.addresses.iter().all(|address| address.len() <= address::MAX_BYTES)
+            && body
+                .addresses
+                .iter()
+                .all(|address| address.len() <= address::MAX_BYTES)
             && body.region.len() <= MAX_REGION;
         if !bounded {
             return Err(RecordError::Malformed);
@@ -203,7 +206,11 @@ impl PeerRecord {
 
 fn decode_all<T: Decode>(mut bytes: &[u8]) -> Result<T, RecordError> {
     let value = T::decode(&mut bytes).map_err(|_| RecordError::Malformed)?;
-    if bytes.is_empty() { Ok(value) } else { Err(RecordError::Malformed) }
+    if bytes.is_empty() {
+        Ok(value)
+    } else {
+        Err(RecordError::Malformed)
+    }
 }
 
 const KEY_PREFIX: &[u8] = b"/llmesh/peer/";
@@ -253,7 +260,10 @@ mod tests {
     fn a_record_speaks_for_its_own_key_and_chain_only() {
         let (key, other) = (Keypair::generate_ed25519(), Keypair::generate_ed25519());
         let record = sample(&key, 5);
-        assert_eq!(PeerRecord::decode(&record.bytes, &[8; 32]), Err(RecordError::Signature));
+        assert_eq!(
+            PeerRecord::decode(&record.bytes, &[8; 32]),
+            Err(RecordError::Signature)
+        );
         assert_eq!(
             PeerRecord::decode_for(&record.bytes, &CHAIN, &other.public().to_peer_id()),
             Err(RecordError::OtherPeer)
@@ -261,10 +271,17 @@ mod tests {
         // The body of one, signed by another.
         let body = Envelope::decode(&mut record.bytes.as_ref()).unwrap().body;
         let forged = Envelope {
-            signature: other.sign(&signed_text(&CHAIN, &body)).unwrap().try_into().unwrap(),
+            signature: other
+                .sign(&signed_text(&CHAIN, &body))
+                .unwrap()
+                .try_into()
+                .unwrap(),
             body,
         };
-        assert_eq!(PeerRecord::decode(&forged.encode(), &CHAIN), Err(RecordError::Signature));
+        assert_eq!(
+            PeerRecord::decode(&forged.encode(), &CHAIN),
+            Err(RecordError::Signature)
+        );
     }
 
     #[test]
@@ -299,12 +316,24 @@ mod tests {
             region: vec![b'a'; MAX_REGION + 1],
             ..plain()
         };
-        let version = Body { version: 2, ..plain() };
+        let version = Body {
+            version: 2,
+            ..plain()
+        };
         let mut trailing = sign(plain());
         trailing.push(0);
-        assert_eq!(PeerRecord::decode(&sign(many), &CHAIN), Err(RecordError::Malformed));
-        assert_eq!(PeerRecord::decode(&sign(region), &CHAIN), Err(RecordError::Malformed));
-        assert_eq!(PeerRecord::decode(&sign(version), &CHAIN), Err(RecordError::Version));
+        assert_eq!(
+            PeerRecord::decode(&sign(many), &CHAIN),
+            Err(RecordError::Malformed)
+        );
+        assert_eq!(
+            PeerRecord::decode(&sign(region), &CHAIN),
+            Err(RecordError::Malformed)
+        );
+        assert_eq!(
+            PeerRecord::decode(&sign(version), &CHAIN),
+            Err(RecordError::Version)
+        );
         assert_eq!(PeerRecord::decode(&trailing, &CHAIN), Err(RecordError::Malformed));
     }
 

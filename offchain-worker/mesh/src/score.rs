@@ -71,9 +71,9 @@ impl Scores {
 
     /// Points of a peer now; zero is good.
     pub fn points(&self, peer: &PeerId, now: Instant) -> f64 {
-        self.points
-            .get(peer)
-            .map_or(0.0, |(points, at)| decayed(*points, now.saturating_duration_since(*at)))
+        self.points.get(peer).map_or(0.0, |(points, at)| {
+            decayed(*points, now.saturating_duration_since(*at))
+        })
     }
 
     /// Notes an offence. True when the peer is to be put out; its points then start again at half.
@@ -93,7 +93,8 @@ impl Scores {
                 }
             }
         }
-        self.points.insert(peer, (if out { LIMIT / 2.0 } else { points }, now));
+        self.points
+            .insert(peer, (if out { LIMIT / 2.0 } else { points }, now));
         out
     }
 
@@ -126,7 +127,10 @@ mod tests {
         assert!(!scores.report(peer, Offence::WrongBytes, now));
         let now = now + Duration::from_secs(120);
         assert!(scores.report(peer, Offence::WrongBytes, now));
-        assert!(scores.report(peer, Offence::WrongBytes, now), "again, sooner than the first time");
+        assert!(
+            scores.report(peer, Offence::WrongBytes, now),
+            "again, sooner than the first time"
+        );
         let later = now + HALF_LIFE * 12;
         assert!(scores.points(&peer, later) < 0.1);
         assert!(!scores.report(peer, Offence::WrongBytes, later));

@@ -2,8 +2,7 @@
 //! peers that have standing preferred.
 
 use crate::{
-    Directory, PeerId,
-    address,
+    Directory, PeerId, address,
     config::Limits,
     record::{self, PeerRecord, RecordError},
 };
@@ -177,7 +176,8 @@ impl RecordStore for Store {
                 }
             }
         }
-        self.records.insert(record.key.clone(), (checked.sequence, record));
+        self.records
+            .insert(record.key.clone(), (checked.sequence, record));
         Ok(())
     }
 
@@ -208,7 +208,10 @@ impl RecordStore for Store {
             if held.is_none() && !mine && !self.make_room_for_key(&peer) {
                 return Err(Error::MaxProvidedKeys);
             }
-            let full = self.providers.get(&record.key).is_some_and(|all| all.len() >= self.max_per_key);
+            let full = self
+                .providers
+                .get(&record.key)
+                .is_some_and(|all| all.len() >= self.max_per_key);
             if full {
                 // The list is cut: one more stranger changes nothing, a peer with standing takes a stranger's place.
                 let victim = self.standing(&peer).then(|| {
@@ -243,7 +246,9 @@ impl RecordStore for Store {
     }
 
     fn remove_provider(&mut self, key: &RecordKey, peer: &PeerId) {
-        let Some(all) = self.providers.get_mut(key) else { return };
+        let Some(all) = self.providers.get_mut(key) else {
+            return;
+        };
         let Some(at) = all.iter().position(|provider| provider.provider == *peer) else {
             return;
         };
@@ -327,7 +332,9 @@ mod tests {
     #[test]
     fn a_flood_of_records_leaves_those_with_standing() {
         let staked: Vec<Keypair> = (0..4).map(|_| Keypair::generate_ed25519()).collect();
-        let mut store = store(Chain(staked.iter().map(|key| key.public().to_peer_id()).collect()));
+        let mut store = store(Chain(
+            staked.iter().map(|key| key.public().to_peer_id()).collect(),
+        ));
         for _ in 0..200 {
             let _ = store.put(record(&Keypair::generate_ed25519(), 1));
         }
@@ -356,14 +363,23 @@ mod tests {
         assert!(list.iter().any(|held| held.provider == staked));
         assert_eq!(list.len(), 3);
         let greedy = PeerId::random();
-        let taken = (10..100u8).filter(|key| store.add_provider(provider([*key; 32], greedy)).is_ok()).count();
+        let taken = (10..100u8)
+            .filter(|key| store.add_provider(provider([*key; 32], greedy)).is_ok())
+            .count();
         assert_eq!(taken, 4);
         for key in 100..200u8 {
             let _ = store.add_provider(provider([key; 32], PeerId::random()));
         }
         assert_eq!(store.providers.len(), 8, "keys are bounded");
-        assert!(store.add_provider(provider([201; 32], staked)).is_ok(), "standing finds room");
-        assert!(store.add_provider(ProviderRecord::new(vec![1u8; 5], staked, vec![])).is_err());
+        assert!(
+            store.add_provider(provider([201; 32], staked)).is_ok(),
+            "standing finds room"
+        );
+        assert!(
+            store
+                .add_provider(ProviderRecord::new(vec![1u8; 5], staked, vec![]))
+                .is_err()
+        );
     }
 
     #[test]
@@ -373,7 +389,9 @@ mod tests {
         for key in 0..100u8 {
             let _ = store.add_provider(provider([key; 32], PeerId::random()));
         }
-        let mine = (100..200u8).filter(|key| store.add_provider(provider([*key; 32], me)).is_ok()).count();
+        let mine = (100..200u8)
+            .filter(|key| store.add_provider(provider([*key; 32], me)).is_ok())
+            .count();
         assert_eq!(mine, 4);
         assert_eq!(store.provided().count(), 4);
         store.remove_provider(&RecordKey::new(&[100; 32]), &me);

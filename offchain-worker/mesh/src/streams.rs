@@ -14,8 +14,9 @@ use libp2p::{
         upgrade::{InboundUpgrade, ReadyUpgrade, UpgradeInfo},
     },
     swarm::{
-        ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm, NetworkBehaviour,
-        NotifyHandler, StreamUpgradeError, SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+        ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm,
+        NetworkBehaviour, NotifyHandler, StreamUpgradeError, SubstreamProtocol, THandler, THandlerInEvent,
+        THandlerOutEvent, ToSwarm,
         behaviour::{ConnectionClosed, ConnectionEstablished},
         handler::{ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound},
     },
@@ -166,7 +167,9 @@ impl NetworkBehaviour for Behaviour {
                 relayed: endpoint.is_relayed(),
             }),
             FromSwarm::ConnectionClosed(ConnectionClosed {
-                peer_id, connection_id, ..
+                peer_id,
+                connection_id,
+                ..
             }) => {
                 if let Some(all) = self.connections.get_mut(&peer_id) {
                     all.retain(|connection| connection.id != connection_id);
@@ -261,7 +264,10 @@ impl ConnectionHandler for Handler {
                 protocol: Some(arrived),
                 ..
             }) => self.arrived.push_back(arrived),
-            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol: stream, info }) => {
+            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
+                protocol: stream,
+                info,
+            }) => {
                 // An asker that went away drops the stream, which resets it.
                 let _ = info.reply.send(Ok(Opened {
                     stream,

@@ -47,7 +47,7 @@ pub(crate) fn build(
             local,
         )
     };
-    let mut websocket = websocket::Config::new(resolve(sockets())?);
+    let mut websocket = websocket::Config::new(resolve(sockets));
     websocket.set_max_data_size(WEBSOCKET_FRAME);
     let websocket = websocket
         .upgrade(Version::V1Lazy)
@@ -56,18 +56,21 @@ pub(crate) fn build(
         .timeout(handshake_timeout)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         .boxed();
-    let tcp = sockets()
-        .upgrade(Version::V1Lazy)
-        .authenticate(noise.clone())
-        .multiplex(yamux.clone())
-        .timeout(handshake_timeout)
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
-        .boxed();
-    let quic = Outward::new(quic::tokio::Transport::new(quic), local)
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
-        .boxed();
     // One resolver for both: a resolver takes every name, so a second one behind it would never be asked.
-    let sockets = resolve(tcp.or_transport(quic).map(|either, _| either.into_inner()).boxed())?.boxed();
+    let sockets = resolve(|| {
+        let tcp = sockets()
+            .upgrade(Version::V1Lazy)
+            .authenticate(noise.clone())
+            .multiplex(yamux.clone())
+            .timeout(handshake_timeout)
+            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+        let quic = Outward::new(quic::tokio::Transport::new(quic.clone()), local)
+            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+        tcp.or_transport(quic)
+            .map(|either, _| either.into_inner())
+            .boxed()
+    })
+    .boxed();
     let (circuits, client) = relay::client::new(keypair.public().to_peer_id());
     let circuits = circuits
         .upgrade(Version::V1Lazy)
@@ -87,8 +90,16 @@ pub(crate) fn build(
     Ok((all, client))
 }
 
-fn resolve<T>(inner: T) -> Result<dns::tokio::Transport<T>, MeshError> {
-    dns::tokio::Transport::system(inner).map_err(|error| MeshError::Transport(format!("resolver: {error}")))
+/// Resolves names as the system does. A machine without a resolver can still use addresses without names.
+fn resolve<T>(make: impl Fn() -> T) -> dns::tokio::Transport<T> {
+    dns::tokio::Transport::system(make()).unwrap_or_else(|error| {
+        tracing::warn!(%error, "no resolver: addresses with host names can not be used");
+        dns::tokio::Transport::custom(
+            make(),
+            dns::ResolverConfig::default(),
+            dns::ResolverOpts::default(),
+        )
+    })
 }
 
 /// Refuses a TCP port that another process has. The transport itself would not notice: it lets several sockets share
@@ -136,7 +147,11 @@ impl<T: Transport + Unpin> Transport for Outward<T> {
         self.inner.remove_listener(id)
     }
 
-    fn dial(&mut self, address: Multiaddr, opts: DialOpts) -> Result<Self::Dial, TransportError<Self::Error>> {
+    fn dial(
+        &mut self,
+        address: Multiaddr,
+        opts: DialOpts,
+    ) -> Result<Self::Dial, TransportError<Self::Error>> {
         match address::ip(&address) {
             Some(ip) if address::may_dial(ip, self.local) => self.inner.dial(address, opts),
             _ => {
@@ -151,5 +166,47 @@ impl<T: Transport + Unpin> Transport for Outward<T> {
         cx: &mut Context<'_>,
     ) -> Poll<TransportEvent<Self::ListenerUpgrade, Self::Error>> {
         Pin::new(&mut self.inner).poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_machine_without_resolver_can_be_used() {
+        let inner = tcp::tokio::Transport::new(tcp::Config::default());
+        drop(dns::tokio::Transport::custom(
+            inner,
+            dns::ResolverConfig::default(),
+            dns::ResolverOpts::default(),
+        ));
+    }
+
+    #[tokio::test]
+    async fn taken_ports_are_noticed() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let address = |text: String| text.parse::<Multiaddr>().unwrap();
+        assert!(check_free(&address(format!("/ip4/127.0.0.1/tcp/{port}"))).is_err());
+        assert!(check_free(&address(format!("/ip4/127.0.0.1/tcp/{port}/ws"))).is_err());
+        drop(taken);
+        assert!(check_free(&address(format!("/ip4/127.0.0.1/tcp/{port}"))).is_ok());
+        assert!(check_free(&address("/ip4/127.0.0.1/tcp/0".into())).is_ok());
+    }
+
+    #[tokio::test]
+    async fn addresses_inside_are_not_dialled_whatever_name_leads_there() {
+        let mut outward = Outward::new(tcp::tokio::Transport::new(tcp::Config::default()), false);
+        let opts = DialOpts {
+            role: libp2p::core::Endpoint::Dialer,
+            port_use: libp2p::core::transport::PortUse::New,
+        };
+        for inside in ["/ip4/127.0.0.1/tcp/1", "/ip4/10.0.0.1/tcp/1", "/ip6/::1/tcp/1"] {
+            assert!(matches!(
+                outward.dial(inside.parse().unwrap(), opts),
+                Err(TransportError::MultiaddrNotSupported(_))
+            ));
+        }
     }
 }

@@ -4,8 +4,8 @@ mod common;
 #[path = "common/rogue.rs"]
 mod rogue;
 
-use common::*;
 use bytes::Bytes;
+use common::*;
 use libp2p::gossipsub::{IdentTopic, MessageAuthenticity};
 use llmesh_mesh::{Config, GossipVerdict, Keypair, Topic};
 use std::{sync::Arc, time::Duration};
@@ -38,7 +38,10 @@ async fn gossip_reaches_all() {
         chain.admit(node.peer);
     }
     let topic = Topic::new("models/acme").unwrap();
-    let mut listening: Vec<_> = nodes.iter().map(|node| node.mesh.subscribe(topic.clone())).collect();
+    let mut listening: Vec<_> = nodes
+        .iter()
+        .map(|node| node.mesh.subscribe(topic.clone()))
+        .collect();
     for (n, node) in nodes.iter().enumerate() {
         let mut round = 0u32;
         let mut missing: Vec<usize> = (0..nodes.len()).filter(|other| *other != n).collect();
@@ -62,7 +65,11 @@ async fn gossip_reaches_all() {
                     Err(_) => missing.push(other),
                 }
             }
-            if missing.is_empty() { Ok(()) } else { Err(missing.clone()) }
+            if missing.is_empty() {
+                Ok(())
+            } else {
+                Err(missing.clone())
+            }
         })
         .await;
     }
@@ -75,7 +82,10 @@ async fn what_has_no_standing_or_no_signature_is_not_passed_on() {
     let nodes = company(&chain, 2).await;
     let topic = Topic::new("links").unwrap();
     let ident = IdentTopic::new(format!("{}/gossip/links", rogue::CHAIN_NAME));
-    let mut heard: Vec<_> = nodes.iter().map(|node| node.mesh.subscribe(topic.clone())).collect();
+    let mut heard: Vec<_> = nodes
+        .iter()
+        .map(|node| node.mesh.subscribe(topic.clone()))
+        .collect();
     let staked = Keypair::generate_ed25519();
     let foreign = Keypair::generate_ed25519();
     chain.admit(staked.public().to_peer_id());
@@ -87,6 +97,11 @@ async fn what_has_no_standing_or_no_signature_is_not_passed_on() {
     ];
     let address = nodes[0].address().await;
     for swarm in &mut swarms {
+        // So that nobody else finds it.
+        swarm
+            .behaviour_mut()
+            .kad
+            .set_mode(Some(libp2p::kad::Mode::Client));
         rogue::join(swarm, nodes[0].peer, address.clone()).await;
         swarm.behaviour_mut().gossip.subscribe(&ident).unwrap();
     }
@@ -117,9 +132,17 @@ async fn what_has_no_standing_or_no_signature_is_not_passed_on() {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, wait).await.expect("honest gossip goes on");
-    nodes[0].until("ignored", |status| status.counters.gossip_ignored >= 5).await;
-    assert_eq!(nodes[1].mesh.status().borrow().counters.gossip_ignored, 0, "nothing foreign went on");
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .expect("honest gossip goes on");
+    nodes[0]
+        .until("ignored", |status| status.counters.gossip_ignored >= 5)
+        .await;
+    assert_eq!(
+        nodes[1].mesh.status().borrow().counters.gossip_ignored,
+        0,
+        "nothing foreign went on"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,7 +169,10 @@ async fn the_application_has_the_last_word() {
     let mut until_heard = async || {
         eventually("heard", async || {
             round += 1;
-            let _ = nodes[1].mesh.publish(topic.clone(), format!("good {round}").into()).await;
+            let _ = nodes[1]
+                .mesh
+                .publish(topic.clone(), format!("good {round}").into())
+                .await;
             match tokio::time::timeout(Duration::from_millis(300), heard.recv()).await {
                 Ok(Some(message)) => {
                     assert!(message.data.starts_with(b"good"));
@@ -158,10 +184,20 @@ async fn the_application_has_the_last_word() {
         .await;
     };
     until_heard().await;
-    nodes[1].mesh.publish(topic.clone(), Bytes::from_static(b"bad")).await.unwrap();
-    nodes[0].until("counted", |status| status.counters.gossip_bad == 1).await;
+    nodes[1]
+        .mesh
+        .publish(topic.clone(), Bytes::from_static(b"bad"))
+        .await
+        .unwrap();
+    nodes[0]
+        .until("counted", |status| status.counters.gossip_bad == 1)
+        .await;
     until_heard().await;
-    nodes[0].until("points", |status| status.peers.iter().any(|peer| peer.points > 0.0)).await;
+    nodes[0]
+        .until("points", |status| {
+            status.peers.iter().any(|peer| peer.points > 0.0)
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,6 +205,16 @@ async fn bounds_of_publishing() {
     let chain = Chain::default();
     let node = start(config(), &chain);
     let topic = Topic::new("a").unwrap();
-    assert!(node.mesh.publish(topic.clone(), Bytes::from(vec![0; 1 << 20])).await.is_err());
-    assert!(node.mesh.publish(topic, Bytes::from_static(b"alone")).await.is_err());
+    assert!(
+        node.mesh
+            .publish(topic.clone(), Bytes::from(vec![0; 1 << 20]))
+            .await
+            .is_err()
+    );
+    assert!(
+        node.mesh
+            .publish(topic, Bytes::from_static(b"alone"))
+            .await
+            .is_err()
+    );
 }

@@ -71,7 +71,7 @@ pub fn print(receipt: &SignedReceipt) -> String {
     serde_json::to_string_pretty(&Form::from(receipt)).unwrap_or_default()
 }
 
-/// Reads what [`print`] wrote.
+/// Reads what [`print()`] wrote.
 ///
 /// # Errors
 /// What is wrong with the text.

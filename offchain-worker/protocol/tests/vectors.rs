@@ -244,7 +244,7 @@ fn sealed_request_and_answers() {
 /// The files against an implementation that has nothing in common with this one.
 #[test]
 fn python_agrees() {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/check_vectors.py");
+    let script = folder().join("check_vectors.py");
     let python = std::env::var("LLMESH_PYTHON").unwrap_or_else(|_| "python3".into());
     let output = match Command::new(&python).arg(script).output() {
         Ok(output) => output,

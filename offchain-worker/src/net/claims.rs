@@ -38,6 +38,11 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
+    /// Ends at once.
+    pub fn kill(&self) {
+        self.task.abort();
+    }
+
     /// Claims what is worth it, and ends.
     pub async fn stop(self) {
         self.stop.send_replace(true);

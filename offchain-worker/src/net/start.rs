@@ -312,6 +312,22 @@ impl Net {
         }
     }
 
+    /// What the chain says, as of the last reading.
+    pub fn directory(&self) -> &Directory {
+        &self.shared.directory
+    }
+
+    /// Ends at once, as a crash would, but for the files that are closed.
+    pub async fn kill(mut self) {
+        self.tasks.abort_all();
+        self.mesh_task.abort();
+        if let Some(task) = self.gateway_task.take() {
+            task.abort();
+        }
+        self.claimer.kill();
+        let _ = self.mesh_task.await;
+    }
+
     /// Leaves in order: takes nothing new, finishes what is under way, claims what was earned, says goodbye.
     pub async fn stop(mut self) {
         self.gateway_stop.send_replace(true);

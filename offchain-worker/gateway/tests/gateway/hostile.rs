@@ -189,7 +189,7 @@ async fn garbage_and_floods_of_headers_are_refused() {
 #[tokio::test]
 async fn deep_json_is_harmless() {
     let server = start(|_| {}).await;
-    for depth in [200, 1_000_000] {
+    for depth in [200, 100_000] {
         let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         let objects = format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
         for nest in [&deep, &objects] {
@@ -499,15 +499,10 @@ async fn hostile_sockets_are_bounded() {
         c.limits.write_timeout = Duration::from_millis(500);
     })
     .await;
-    let t0 = Instant::now();
-    // Announces more than a message can have, and sends it; the connection goes on.
+    // Announces more than a message can have: out, before the memory is taken.
     let mut large = Socket::open(server.address, "").await.unwrap();
-    large
-        .0
-        .write_all(&[Socket::head(1, 30_000), vec![b' '; 30_000]].concat())
-        .await
-        .unwrap();
-    assert_eq!(large.receive().await.unwrap()["error"]["code"], -32007);
+    large.0.write_all(&Socket::head(1, 20_001)).await.unwrap();
+    assert!(ends(&mut large.0).await);
     // Announces without end, and sends nothing: not for long.
     let mut liar = Socket::open(server.address, "").await.unwrap();
     liar.0.write_all(&Socket::head(1, u64::MAX >> 1)).await.unwrap();
@@ -518,7 +513,6 @@ async fn hostile_sockets_are_bounded() {
         .await
         .unwrap();
     assert!(ends(&mut slow.0).await);
-    eprintln!("{:?} slow", t0.elapsed());
     // Garbage instead of frames.
     let mut garbage = Socket::open(server.address, "").await.unwrap();
     garbage.0.write_all(&[0xff; 100]).await.unwrap();
@@ -528,13 +522,20 @@ async fn hostile_sockets_are_bounded() {
         words.send(text).await;
         assert!(words.receive().await.unwrap()["error"]["code"].is_i64(), "{text}");
     }
+    // Nothing but pings, and messages that are no calls: a flood of frames is out as well.
+    for flood in [Socket::head(9, 0), [Socket::head(1, 1), vec![b'x']].concat()] {
+        let mut socket = Socket::open(server.address, "").await.unwrap();
+        let begun = Instant::now();
+        while socket.0.write_all(&flood.repeat(1000)).await.is_ok() {
+            assert!(begun.elapsed() < PATIENCE, "it is let go on");
+        }
+    }
     // Asks without end and never listens. When the way back is full nothing more is read of it, and then it is out.
     let mut deaf = Socket::open(server.address, "").await.unwrap();
     let call = r#"{"jsonrpc":"2.0","id":1,"method":"mesh_quote","params":["test/echo","1.2.0",64]}"#;
     let frame = [Socket::head(1, call.len() as u64), call.as_bytes().to_vec()]
         .concat()
         .repeat(100);
-    eprintln!("{:?} deaf", t0.elapsed());
     let begun = Instant::now();
     while deaf.0.write_all(&frame).await.is_ok() {
         assert!(begun.elapsed() < PATIENCE, "it is let go on");
@@ -551,7 +552,7 @@ async fn hostile_sockets_are_bounded() {
 #[tokio::test]
 async fn a_reader_that_stops_is_cut_off() {
     let server = start(|c| c.limits.write_timeout = Duration::from_millis(300)).await;
-    let sealed = "A".repeat(20 << 20);
+    let sealed = "A".repeat(14 << 20);
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"mesh_forward","params":["0x","{sealed}"]}}"#);
     let mut stream = server.connect().await;
     stream
@@ -567,10 +568,10 @@ async fn a_reader_that_stops_is_cut_off() {
         server.script.forwarded.lock().unwrap().len() == 1
     })
     .await;
-    // 20 MiB of answer do not fit what the system keeps for it.
+    // 14 MiB of answer do not fit what the system keeps for it.
     until("it is cut off", || server.metrics.snapshot().connections == 0).await;
     let mut rest = Vec::new();
-    let whole = stream.read_to_end(&mut rest).await.is_ok() && rest.len() > 20 << 20;
+    let whole = stream.read_to_end(&mut rest).await.is_ok() && rest.len() > 14 << 20;
     assert!(!whole);
 }
 

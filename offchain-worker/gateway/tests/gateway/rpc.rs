@@ -511,24 +511,33 @@ async fn what_is_no_json_rpc_is_refused_as_the_standard_says() {
 #[tokio::test]
 async fn a_sealed_request_of_full_size_gets_through() {
     let server = start(|_| {}).await;
-    let client = HttpClientBuilder::new()
-        .max_request_size(64 << 20)
-        .max_response_size(64 << 20)
-        .build(format!("http://{}", server.address))
-        .unwrap();
+    let call = |sealed: &[u8]| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"mesh_forward","params":["0x{}","{}"]}}"#,
+            "ab".repeat(754),
+            BASE64.encode(sealed)
+        )
+    };
     let sealed: Vec<u8> = (0..llmesh_protocol::MAX_SEALED_BYTES).map(|i| i as u8).collect();
-    let header = format!("0x{}", "ab".repeat(754));
-    let answer: String = client
-        .request("mesh_forward", rpc_params![&header, BASE64.encode(&sealed)])
-        .await
-        .unwrap();
-    let mut answer = BASE64.decode(answer).unwrap();
+    let reply = server.rpc(&call(&sealed)).await.json();
+    let mut answer = BASE64.decode(reply["result"].as_str().unwrap()).unwrap();
     answer.reverse();
     assert!(answer == sealed);
-    let larger = BASE64.encode([sealed, vec![0]].concat());
-    let error = client
-        .request::<String, _>("mesh_forward", rpc_params![&header, larger])
-        .await
-        .unwrap_err();
-    assert_eq!(error_of(error).1.reason, Reason::TooLarge);
+    let reply = server.rpc(&call(&[sealed, vec![0]].concat())).await.json();
+    assert_eq!(
+        (&reply["error"]["code"], &reply["error"]["data"]["reason"]),
+        (&json!(4130), &json!("tooLarge"))
+    );
+}
+
+#[tokio::test]
+async fn a_subscription_by_http_is_told_what_it_needs() {
+    let server = start(|_| {}).await;
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"mesh_subscribeInfer","params":{}}}"#,
+        echo()
+    );
+    let reply = server.rpc(&body).await.json();
+    assert_eq!(reply["error"]["code"], -32602);
+    assert!(reply["error"]["message"].as_str().unwrap().contains("WebSocket"));
 }

@@ -149,7 +149,11 @@ impl Adaptive {
         };
         let plain = 1.0 / link;
         let packed = 1.0 / compressor + ratio / link;
-        self.active = if self.active { packed < plain } else { packed * MARGIN < plain };
+        self.active = if self.active {
+            packed < plain
+        } else {
+            packed * MARGIN < plain
+        };
     }
 
     /// A sample of `plain` bytes became `packed` bytes in `took`.
@@ -241,7 +245,13 @@ const METER_LONG: Duration = Duration::from_millis(20);
 
 impl Meter {
     pub fn new() -> Self {
-        Self { in_flight: 0, began: Duration::ZERO, since: None, bytes: 0, packing: Duration::ZERO }
+        Self {
+            in_flight: 0,
+            began: Duration::ZERO,
+            since: None,
+            bytes: 0,
+            packing: Duration::ZERO,
+        }
     }
 
     /// Bytes sent and not acknowledged.
@@ -278,12 +288,20 @@ impl Meter {
             // Below that, what is left is the round trip's own noise.
             let clear = bytes >= METER_BYTES_ONE && elapsed >= METER_TIME && elapsed >= rtt / 2;
             let packing = std::mem::take(&mut self.packing);
-            return clear.then_some(Delivered { bytes, elapsed, packing });
+            return clear.then_some(Delivered {
+                bytes,
+                elapsed,
+                packing,
+            });
         };
         self.bytes += bytes;
         let elapsed = now.saturating_sub(since);
         let enough = self.bytes >= METER_BYTES && elapsed >= METER_TIME;
-        let delivered = Delivered { bytes: self.bytes, elapsed, packing: self.packing };
+        let delivered = Delivered {
+            bytes: self.bytes,
+            elapsed,
+            packing: self.packing,
+        };
         if idle {
             self.since = None;
             self.packing = Duration::ZERO;
@@ -324,7 +342,13 @@ mod tests {
 
     impl World {
         fn new(link: f64, speed: f64, ratio: f64) -> Self {
-            Self { adaptive: Adaptive::new(LEVEL), now: 1.0, link, speed, ratio }
+            Self {
+                adaptive: Adaptive::new(LEVEL),
+                now: 1.0,
+                link,
+                speed,
+                ratio,
+            }
         }
 
         /// Sends one body; returns whether it went packed.
@@ -333,7 +357,8 @@ mod tests {
             let packed = |len: usize, ratio: f64| (len as f64 * ratio) as usize;
             if plan == Plan::Sample {
                 let took = SAMPLE as f64 / self.speed;
-                self.adaptive.sampled(SAMPLE, packed(SAMPLE, self.ratio), secs(took), secs(self.now));
+                self.adaptive
+                    .sampled(SAMPLE, packed(SAMPLE, self.ratio), secs(took), secs(self.now));
                 self.now += took;
                 plan = self.adaptive.plan(len, secs(self.now));
                 assert_ne!(plan, Plan::Sample);
@@ -341,12 +366,14 @@ mod tests {
             let pack = plan == Plan::Try && self.adaptive.tried(PREFIX, packed(PREFIX, self.ratio));
             let took = if pack { len as f64 / self.speed } else { 0.0 };
             if pack {
-                self.adaptive.packed(len, packed(len, self.ratio), secs(took), secs(self.now));
+                self.adaptive
+                    .packed(len, packed(len, self.ratio), secs(took), secs(self.now));
             }
             let wire = if pack { packed(len, self.ratio) } else { len };
             let elapsed = (wire as f64 / self.link).max(took);
             self.now += elapsed;
-            self.adaptive.delivered(wire, secs(elapsed), secs(took), secs(self.now));
+            self.adaptive
+                .delivered(wire, secs(elapsed), secs(took), secs(self.now));
             pack
         }
 
@@ -418,7 +445,10 @@ mod tests {
         let mut off = Adaptive::new(Compression::Off);
         off.delivered(1 << 20, secs(1.0), Duration::ZERO, secs(2.0));
         assert_eq!(off.plan(1 << 20, secs(2.0)), Plan::Plain);
-        assert_eq!(Adaptive::new(Compression::Always { level: 3 }).plan(1 << 20, secs(0.0)), Plan::Try);
+        assert_eq!(
+            Adaptive::new(Compression::Always { level: 3 }).plan(1 << 20, secs(0.0)),
+            Plan::Try
+        );
     }
 
     #[test]
@@ -459,7 +489,11 @@ mod tests {
         let one = meter.acknowledged(50_000, secs(1.07), rtt).unwrap();
         assert!(one.elapsed.abs_diff(secs(0.05)) < secs(0.0001));
         meter.sent(50_000, secs(2.0));
-        assert_eq!(meter.acknowledged(50_000, secs(2.021), rtt), None, "fast: the round trip hides it");
+        assert_eq!(
+            meter.acknowledged(50_000, secs(2.021), rtt),
+            None,
+            "fast: the round trip hides it"
+        );
         meter.sent(50_000, secs(3.0));
         assert_eq!(meter.acknowledged(50_000, secs(3.07), None), None);
     }
@@ -468,7 +502,9 @@ mod tests {
     fn long_transfers_are_measured_in_pieces() {
         let mut meter = Meter::new();
         meter.sent(100 << 20, secs(0.0));
-        let pieces = (1..=200).filter_map(|i| meter.acknowledged(64 * 1024, secs(0.001 * f64::from(i)), None)).count();
+        let pieces = (1..=200)
+            .filter_map(|i| meter.acknowledged(64 * 1024, secs(0.001 * f64::from(i)), None))
+            .count();
         assert!((8..=10).contains(&pieces), "{pieces}");
     }
 }

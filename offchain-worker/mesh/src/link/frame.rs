@@ -167,7 +167,13 @@ impl Head {
         if packed && !end && kind != Kind::Data {
             return Err("packed frame without a body");
         }
-        Ok(Some(Self { kind, end, packed, id, len }))
+        Ok(Some(Self {
+            kind,
+            end,
+            packed,
+            id,
+            len,
+        }))
     }
 }
 
@@ -199,7 +205,14 @@ impl Hello {
         out.put_u8(0);
         out.put_u16_le(HELLO_LIMITS as u16);
         let l = &self.limits;
-        for field in [l.max_header, l.max_body, l.max_response, l.max_incoming, l.window, l.link_window] {
+        for field in [
+            l.max_header,
+            l.max_body,
+            l.max_response,
+            l.max_incoming,
+            l.window,
+            l.link_window,
+        ] {
             out.put_u32_le(field);
         }
         out.put_u64_le(l.memory);
@@ -229,7 +242,10 @@ impl Hello {
             return Ok(None);
         };
         let u32_at = |at: usize| {
-            limits.get(at..).and_then(<[u8]>::first_chunk::<4>).map_or(0, |field| u32::from_le_bytes(*field))
+            limits
+                .get(at..)
+                .and_then(<[u8]>::first_chunk::<4>)
+                .map_or(0, |field| u32::from_le_bytes(*field))
         };
         let limits = Limits {
             max_header: u32_at(0),
@@ -240,7 +256,14 @@ impl Hello {
             link_window: u32_at(20),
             memory: u64::from(u32_at(24)) | u64::from(u32_at(28)) << 32,
         };
-        Ok(Some((Self { version, dialer: role == 1, limits }, HELLO_FIXED + length)))
+        Ok(Some((
+            Self {
+                version,
+                dialer: role == 1,
+                limits,
+            },
+            HELLO_FIXED + length,
+        )))
     }
 }
 
@@ -290,18 +313,27 @@ impl RequestHead {
 
 /// A `u32` payload.
 pub(super) fn decode_u32(payload: &[u8]) -> Result<u32, Fault> {
-    payload.first_chunk::<4>().map(|field| u32::from_le_bytes(*field)).ok_or("payload too short")
+    payload
+        .first_chunk::<4>()
+        .map(|field| u32::from_le_bytes(*field))
+        .ok_or("payload too short")
 }
 
 /// A `u64` payload.
 pub(super) fn decode_u64(payload: &[u8]) -> Result<u64, Fault> {
-    payload.first_chunk::<8>().map(|field| u64::from_le_bytes(*field)).ok_or("payload too short")
+    payload
+        .first_chunk::<8>()
+        .map(|field| u64::from_le_bytes(*field))
+        .ok_or("payload too short")
 }
 
 /// Code and message of a reject or goodbye. Bytes that are no UTF-8 are replaced.
 pub(super) fn decode_reason(payload: &[u8]) -> Result<(u16, String), Fault> {
     let (code, message) = payload.split_first_chunk::<2>().ok_or("payload too short")?;
-    Ok((u16::from_le_bytes(*code), String::from_utf8_lossy(message).into_owned()))
+    Ok((
+        u16::from_le_bytes(*code),
+        String::from_utf8_lossy(message).into_owned(),
+    ))
 }
 
 /// Cuts a message to [`MESSAGE_MAX`] bytes at a character's border.
@@ -423,20 +455,45 @@ mod tests {
     #[test]
     fn bounds_of_each_kind() {
         let check = |kind: Kind, id, len, flags: u8| {
-            let head = Head { kind, end: flags & END != 0, packed: flags & PACKED != 0, id, len };
+            let head = Head {
+                kind,
+                end: flags & END != 0,
+                packed: flags & PACKED != 0,
+                id,
+                len,
+            };
             Head::decode(&head.encode(), 100)
         };
         assert!(check(Kind::Data, 1, DATA_MAX, 0).is_ok());
-        assert_eq!(check(Kind::Data, 1, DATA_MAX + 1, 0), Err("frame length out of bounds"));
+        assert_eq!(
+            check(Kind::Data, 1, DATA_MAX + 1, 0),
+            Err("frame length out of bounds")
+        );
         assert_eq!(check(Kind::Data, 1, 0, END), Err("frame length out of bounds"));
         assert_eq!(check(Kind::Data, 0, 1, 0), Err("frame with a wrong id"));
-        assert_eq!(check(Kind::Request, 1, REQUEST_FIXED + 101 + INLINE_MAX, END), Err("frame length out of bounds"));
-        assert_eq!(check(Kind::Request, 1, 20, PACKED), Err("packed frame without a body"));
+        assert_eq!(
+            check(Kind::Request, 1, REQUEST_FIXED + 101 + INLINE_MAX, END),
+            Err("frame length out of bounds")
+        );
+        assert_eq!(
+            check(Kind::Request, 1, 20, PACKED),
+            Err("packed frame without a body")
+        );
         assert_eq!(check(Kind::Ping, 1, 8, 0), Err("frame with a wrong id"));
         assert_eq!(check(Kind::Ping, 0, 9, 0), Err("frame length out of bounds"));
-        assert_eq!(check(Kind::Cancel, 1, 0, END), Err("flag on a frame that has none"));
+        assert_eq!(
+            check(Kind::Cancel, 1, 0, END),
+            Err("flag on a frame that has none")
+        );
         assert!(check(Kind::Window, 0, 4, 0).is_ok() && check(Kind::Window, 5, 4, 0).is_ok());
-        let mut unknown = Head { kind: Kind::Ping, end: false, packed: false, id: 0, len: 8 }.encode();
+        let mut unknown = Head {
+            kind: Kind::Ping,
+            end: false,
+            packed: false,
+            id: 0,
+            len: 8,
+        }
+        .encode();
         unknown[3] = 11;
         assert_eq!(Head::decode(&unknown, 0), Err("unknown frame kind"));
         unknown[3] = 8 | 0x80;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-/// After this many takes in a row that passed over a lower priority, the lowest one has its turn.
+/// One take in so many goes to a lower priority than the highest that waits; the lower ones take turns at that.
 const PATIENCE: u32 = 8;
 
 /// Queues by priority.
@@ -10,11 +10,17 @@ pub(super) struct Lanes<T> {
     lanes: BTreeMap<u8, VecDeque<T>>,
     len: usize,
     passed: u32,
+    turn: u8,
 }
 
 impl<T: PartialEq> Lanes<T> {
     pub fn new() -> Self {
-        Self { lanes: BTreeMap::new(), len: 0, passed: 0 }
+        Self {
+            lanes: BTreeMap::new(),
+            len: 0,
+            passed: 0,
+            turn: 0,
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -35,27 +41,46 @@ impl<T: PartialEq> Lanes<T> {
     pub fn pop(&mut self) -> Option<(u8, T)> {
         loop {
             let several = self.lanes.len() > 1;
+            let top = *self.lanes.last_key_value()?.0;
             let starving = several && self.passed + 1 >= PATIENCE;
-            let mut lane = if starving { self.lanes.first_entry()? } else { self.lanes.last_entry()? };
-            let priority = *lane.key();
-            let Some(item) = lane.get_mut().pop_front() else {
+            let priority = if starving { self.below(top) } else { top };
+            let lane = self.lanes.get_mut(&priority)?;
+            let Some(item) = lane.pop_front() else {
                 // The last lane stays when it runs empty, for its memory; it goes when it is in the way.
                 if !several {
                     return None;
                 }
-                lane.remove();
+                self.lanes.remove(&priority);
                 continue;
             };
             self.len -= 1;
             self.passed = if starving || !several { 0 } else { self.passed + 1 };
+            if starving {
+                self.turn = priority;
+            }
             return Some((priority, item));
         }
     }
 
+    /// The lower lane whose turn it is: the next one below that which had the last turn.
+    fn below(&self, top: u8) -> u8 {
+        let next = |limit: u8| {
+            self.lanes
+                .range(..limit)
+                .next_back()
+                .map(|(priority, _)| *priority)
+        };
+        next(self.turn.min(top)).or_else(|| next(top)).unwrap_or(top)
+    }
+
     /// Takes `item` out, wherever it stands. Linear in the length of its lane: for cancellations only.
     pub fn remove(&mut self, priority: u8, item: &T) -> bool {
-        let Some(lane) = self.lanes.get_mut(&priority) else { return false };
-        let Some(at) = lane.iter().position(|other| other == item) else { return false };
+        let Some(lane) = self.lanes.get_mut(&priority) else {
+            return false;
+        };
+        let Some(at) = lane.iter().position(|other| other == item) else {
+            return false;
+        };
         lane.remove(at);
         self.len -= 1;
         if lane.is_empty() {
@@ -93,6 +118,22 @@ mod tests {
         }
         assert_eq!(seen.iter().filter(|item| **item == 0).count(), 2);
         assert_eq!(seen[7], 0);
+    }
+
+    #[test]
+    fn all_lower_ones_have_turns() {
+        let mut lanes = Lanes::new();
+        for priority in [1, 2, 3] {
+            (0..10).for_each(|_| lanes.push(priority, priority));
+        }
+        let mut seen = Vec::new();
+        for _ in 0..48 {
+            lanes.push(9, 9);
+            lanes.push(9, 9);
+            seen.push(lanes.pop().unwrap().1);
+        }
+        seen.retain(|item| *item != 9);
+        assert_eq!(seen, [3, 2, 1, 3, 2, 1]);
     }
 
     #[test]

@@ -24,7 +24,7 @@
 //!
 //! A peer makes this side hold at most: `max_incoming` small requests, `memory` bytes of large request bodies, `memory` bytes of
 //! large responses, each declared before and refused beyond that; answers that the peer does not read are held up to `memory` bytes
-//! before handlers are no longer polled; and about 200 KiB of buffers.
+//! before handlers are no longer polled; and some 300 KiB of buffers while the link is busy.
 
 mod adaptive;
 mod frame;
@@ -151,7 +151,7 @@ pub struct Call {
     pub body: Bytes,
     /// Time until the caller gives up; the answering side is told.
     pub timeout: Duration,
-    /// Larger goes first, for the request, its body and the answer. A lower priority still gets one turn in eight.
+    /// Larger goes first, for the request, its body and the answer. Lower priorities still share one turn in eight.
     pub priority: u8,
     /// Receives progress messages. Those that find it full are dropped, so a slow listener never holds up the link.
     pub progress: Option<mpsc::Sender<Bytes>>,
@@ -160,7 +160,13 @@ pub struct Call {
 impl Call {
     /// A call with an empty header, priority 0 and no progress.
     pub fn new(body: impl Into<Bytes>, timeout: Duration) -> Self {
-        Self { header: Bytes::new(), body: body.into(), timeout, priority: 0, progress: None }
+        Self {
+            header: Bytes::new(),
+            body: body.into(),
+            timeout,
+            priority: 0,
+            progress: None,
+        }
     }
 }
 
@@ -195,7 +201,9 @@ impl ProgressSender {
     /// Sends a message, waiting while the link is busy. Returns false when nobody listens any more or it is longer than 32 KiB.
     pub async fn send(&self, message: Bytes) -> bool {
         match &self.sender {
-            Some(sender) if message.len() <= frame::PROGRESS_MAX => sender.send((self.id, message)).await.is_ok(),
+            Some(sender) if message.len() <= frame::PROGRESS_MAX => {
+                sender.send((self.id, message)).await.is_ok()
+            }
             _ => false,
         }
     }
@@ -203,7 +211,9 @@ impl ProgressSender {
     /// Like [`Self::send`], but a busy link also makes it false.
     pub fn try_send(&self, message: Bytes) -> bool {
         match &self.sender {
-            Some(sender) if message.len() <= frame::PROGRESS_MAX => sender.try_send((self.id, message)).is_ok(),
+            Some(sender) if message.len() <= frame::PROGRESS_MAX => {
+                sender.try_send((self.id, message)).is_ok()
+            }
             _ => false,
         }
     }
@@ -237,7 +247,10 @@ pub struct Reject {
 impl Reject {
     /// A refusal with its message.
     pub fn new(code: u16, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 }
 
@@ -376,7 +389,10 @@ impl Shared {
 
     fn set_end(&self, end: &LinkEnd) {
         self.open.store(false, Ordering::Release);
-        self.end.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| end.clone());
+        self.end
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert_with(|| end.clone());
     }
 
     /// What a call gets when the link is gone.
@@ -397,7 +413,9 @@ pub struct Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("open", &self.is_open()).finish_non_exhaustive()
+        f.debug_struct("Link")
+            .field("open", &self.is_open())
+            .finish_non_exhaustive()
     }
 }
 
@@ -427,8 +445,13 @@ where
         max_body: config.max_body,
         timeout_max: config.request_timeout_max,
     });
-    let link = Link { shared: shared.clone(), commands };
-    (link, async move { Run::new(io, role, config, handler, shared, receiver).await })
+    let link = Link {
+        shared: shared.clone(),
+        commands,
+    };
+    (link, async move {
+        Run::new(io, role, config, handler, shared, receiver).await
+    })
 }
 
 /// Sends the cancellation when a call's future is dropped before its answer.
@@ -479,7 +502,11 @@ impl Link {
         if self.commands.send(Command::Start(start)).is_err() {
             return Err(shared.gone());
         }
-        let mut guard = CancelOnDrop { link: self, key, armed: true };
+        let mut guard = CancelOnDrop {
+            link: self,
+            key,
+            armed: true,
+        };
         let answer = answer.await;
         guard.armed = false;
         answer.unwrap_or_else(|_| Err(shared.gone()))

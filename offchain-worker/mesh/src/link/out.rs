@@ -34,7 +34,12 @@ pub(super) struct OutBuf {
 
 impl OutBuf {
     pub fn new() -> Self {
-        Self { pieces: VecDeque::new(), tail: BytesMut::new(), len: 0, vectored: Vectored::Unknown }
+        Self {
+            pieces: VecDeque::new(),
+            tail: BytesMut::new(),
+            len: 0,
+            vectored: Vectored::Unknown,
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -234,7 +239,11 @@ mod tests {
     #[test]
     fn learns_whether_writes_are_vectored() {
         for vectored in [false, true] {
-            let mut sink = Sink { taken: Vec::new(), script: VecDeque::new(), vectored };
+            let mut sink = Sink {
+                taken: Vec::new(),
+                script: VecDeque::new(),
+                vectored,
+            };
             let mut out = OutBuf::new();
             out.put(|buf| buf.extend_from_slice(&[1; 8]));
             out.put_bytes(vec![2; 60_000].into());

@@ -26,7 +26,12 @@ pub(super) struct Packer {
 
 impl Packer {
     pub fn new(mode: Compression) -> Self {
-        Self { level: mode.level(), zstd: None, scratch: Vec::new(), stats: PackStats::default() }
+        Self {
+            level: mode.level(),
+            zstd: None,
+            scratch: Vec::new(),
+            stats: PackStats::default(),
+        }
     }
 
     /// Packs `plain`; the result is in [`Self::packed`]. Returns its length and the time it took. A failure is a result of no use.
@@ -38,7 +43,9 @@ impl Packer {
             self.zstd = Compressor::new(self.level).ok();
         }
         let length = match &mut self.zstd {
-            Some(zstd) => zstd.compress_to_buffer(plain, &mut self.scratch).unwrap_or(usize::MAX),
+            Some(zstd) => zstd
+                .compress_to_buffer(plain, &mut self.scratch)
+                .unwrap_or(usize::MAX),
             None => usize::MAX,
         };
         let took = began.elapsed();

@@ -13,7 +13,12 @@ pub(super) struct Bucket {
 impl Bucket {
     pub fn new(per_second: u64, burst: u64, now: Instant) -> Self {
         let (per_second, burst) = (per_second.max(1) as f64, burst.max(1) as f64);
-        Self { per_second, burst, tokens: burst, at: now }
+        Self {
+            per_second,
+            burst,
+            tokens: burst,
+            at: now,
+        }
     }
 
     fn refill(&mut self, now: Instant) {
@@ -40,8 +45,9 @@ impl Bucket {
     /// When there is at least one token again; `None` if there is one now.
     pub fn ready_at(&mut self, now: Instant) -> Option<Instant> {
         self.refill(now);
-        (self.tokens < 1.0)
-            .then(|| now + Duration::from_secs_f64((1.0 - self.tokens) / self.per_second).max(Duration::from_millis(1)))
+        (self.tokens < 1.0).then(|| {
+            now + Duration::from_secs_f64((1.0 - self.tokens) / self.per_second).max(Duration::from_millis(1))
+        })
     }
 }
 

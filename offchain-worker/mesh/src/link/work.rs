@@ -20,7 +20,10 @@ struct Ready {
 
 impl Ready {
     fn push(&self, slot: usize) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(slot);
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(slot);
     }
 }
 
@@ -65,8 +68,16 @@ pub(super) struct WorkSet<T, O> {
 
 impl<T, O> WorkSet<T, O> {
     pub fn new() -> Self {
-        let ready = Ready { queue: Mutex::new(Vec::new()), parent: AtomicWaker::new() };
-        Self { slots: Vec::new(), free: Vec::new(), ready: Arc::new(ready), batch: Vec::new() }
+        let ready = Ready {
+            queue: Mutex::new(Vec::new()),
+            parent: AtomicWaker::new(),
+        };
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            ready: Arc::new(ready),
+            batch: Vec::new(),
+        }
     }
 
     /// Takes a future in; the next [`Self::poll`] polls it first.
@@ -75,9 +86,16 @@ impl<T, O> WorkSet<T, O> {
             Some(slot) => slot,
             None => {
                 let slot = self.slots.len();
-                let state =
-                    Arc::new(SlotWaker { slot, queued: AtomicBool::new(false), ready: self.ready.clone() });
-                self.slots.push(Slot { work: None, waker: Waker::from(state.clone()), state });
+                let state = Arc::new(SlotWaker {
+                    slot,
+                    queued: AtomicBool::new(false),
+                    ready: self.ready.clone(),
+                });
+                self.slots.push(Slot {
+                    work: None,
+                    waker: Waker::from(state.clone()),
+                    state,
+                });
                 slot
             }
         };
@@ -90,7 +108,11 @@ impl<T, O> WorkSet<T, O> {
 
     /// Drops the future in `slot`.
     pub fn remove(&mut self, slot: usize) {
-        if self.slots.get_mut(slot).is_some_and(|slot| slot.work.take().is_some()) {
+        if self
+            .slots
+            .get_mut(slot)
+            .is_some_and(|slot| slot.work.take().is_some())
+        {
             self.free.push(slot);
         }
     }
@@ -106,13 +128,20 @@ impl<T, O> WorkSet<T, O> {
     pub fn poll(&mut self, cx: &mut Context<'_>, mut finished: impl FnMut(T, Outcome<O>) -> bool) -> bool {
         self.ready.parent.register(cx.waker());
         let mut batch = std::mem::take(&mut self.batch);
-        std::mem::swap(&mut batch, &mut *self.ready.queue.lock().unwrap_or_else(PoisonError::into_inner));
+        std::mem::swap(
+            &mut batch,
+            &mut *self.ready.queue.lock().unwrap_or_else(PoisonError::into_inner),
+        );
         let mut any = false;
         let mut woken = batch.drain(..);
         for index in woken.by_ref() {
-            let Some(slot) = self.slots.get_mut(index) else { continue };
+            let Some(slot) = self.slots.get_mut(index) else {
+                continue;
+            };
             slot.state.queued.store(false, Ordering::Release);
-            let Some((_, future)) = slot.work.as_mut() else { continue };
+            let Some((_, future)) = slot.work.as_mut() else {
+                continue;
+            };
             let mut context = Context::from_waker(&slot.waker);
             let outcome = match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context))) {
                 Ok(Poll::Pending) => continue,
@@ -128,7 +157,11 @@ impl<T, O> WorkSet<T, O> {
             }
         }
         if woken.len() > 0 {
-            self.ready.queue.lock().unwrap_or_else(PoisonError::into_inner).extend(woken.by_ref());
+            self.ready
+                .queue
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend(woken.by_ref());
         }
         drop(woken);
         self.batch = batch;

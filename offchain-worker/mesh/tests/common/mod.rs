@@ -51,6 +51,9 @@ impl Service for Echo {
         if request.header.as_ref() == b"refuse" {
             return Err(Reject::new(7, "as you wish"));
         }
+        if request.header.as_ref() == b"slow" {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
         if request.header.as_ref() == b"wait" {
             request.cancelled.cancelled().await;
         }
@@ -125,7 +128,10 @@ impl Node {
         match waited {
             Ok(Ok(status)) => status.clone(),
             Ok(Err(_)) => panic!("{what}: the node is gone"),
-            Err(_) => panic!("{what}: not within {PATIENCE:?}: {:#?}", *self.mesh.status().borrow()),
+            Err(_) => panic!(
+                "{what}: not within {PATIENCE:?}: {:#?}",
+                *self.mesh.status().borrow()
+            ),
         }
     }
 
@@ -134,7 +140,10 @@ impl Node {
     }
 
     pub async fn until_gone(&self, peer: PeerId) {
-        self.until("disconnected", |status| !status.peers.iter().any(|known| known.peer == peer)).await;
+        self.until("disconnected", |status| {
+            !status.peers.iter().any(|known| known.peer == peer)
+        })
+        .await;
     }
 }
 
@@ -143,7 +152,10 @@ pub fn is_ready(status: &MeshStatus, peer: PeerId) -> bool {
 }
 
 /// Retries until it works: for what depends on others noticing something.
-pub async fn eventually<T, E: std::fmt::Debug>(what: &str, mut attempt: impl AsyncFnMut() -> Result<T, E>) -> T {
+pub async fn eventually<T, E: std::fmt::Debug>(
+    what: &str,
+    mut attempt: impl AsyncFnMut() -> Result<T, E>,
+) -> T {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let mut pause = tokio::time::interval(Duration::from_millis(50));
     loop {

@@ -5,12 +5,15 @@ use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, Swarm, SwarmBuilder, gossipsub, identify,
     identity::Keypair,
-    kad::{self, store::MemoryStore},
+    kad::{
+        self,
+        store::{MemoryStore, MemoryStoreConfig},
+    },
     noise, ping,
     swarm::{NetworkBehaviour, SwarmEvent, dial_opts::DialOpts},
     tcp, yamux,
 };
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
 use super::{CHAIN, PATIENCE};
 
@@ -24,7 +27,7 @@ pub struct Rogue {
     pub gossip: gossipsub::Behaviour,
 }
 
-fn noise(key: &Keypair) -> Result<noise::Config, noise::Error> {
+pub fn noise(key: &Keypair) -> Result<noise::Config, noise::Error> {
     let prologue = [b"llmesh/noise/1", CHAIN.as_slice()].concat();
     Ok(noise::Config::new(key)?.with_prologue(prologue))
 }
@@ -37,7 +40,16 @@ pub fn rogue(key: Keypair, authenticity: gossipsub::MessageAuthenticity) -> Swar
         .with_behaviour(|key| {
             let me = key.public().to_peer_id();
             let protocol = libp2p::StreamProtocol::try_from_owned(format!("{CHAIN_NAME}/kad/1")).unwrap();
-            let mut kad = kad::Behaviour::with_config(me, MemoryStore::new(me), kad::Config::new(protocol));
+            let mut config = kad::Config::new(protocol);
+            // Answers are as long as the rogue likes.
+            config
+                .set_replication_factor(NonZeroUsize::new(1_000).unwrap())
+                .set_max_packet_size(1 << 20);
+            let store = MemoryStoreConfig {
+                max_providers_per_key: 1_000,
+                ..MemoryStoreConfig::default()
+            };
+            let mut kad = kad::Behaviour::with_config(me, MemoryStore::with_config(me, store), config);
             kad.set_mode(Some(kad::Mode::Server));
             let signed = matches!(authenticity, gossipsub::MessageAuthenticity::Signed(_));
             let gossip = gossipsub::ConfigBuilder::default()
@@ -74,7 +86,9 @@ pub async fn join(swarm: &mut Swarm<Rogue>, peer: PeerId, address: Multiaddr) {
         swarm.add_external_address(address);
     }
     swarm.behaviour_mut().kad.add_address(&peer, address.clone());
-    swarm.dial(DialOpts::peer_id(peer).addresses(vec![address]).build()).unwrap();
+    swarm
+        .dial(DialOpts::peer_id(peer).addresses(vec![address]).build())
+        .unwrap();
     drive(swarm, |event| {
         matches!(
             event,
@@ -97,5 +111,7 @@ pub async fn drive(
             }
         }
     };
-    tokio::time::timeout(PATIENCE, wait).await.expect("the rogue sees what it waits for")
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .expect("the rogue sees what it waits for")
 }

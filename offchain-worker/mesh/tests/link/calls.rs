@@ -16,10 +16,26 @@ use tokio::sync::{mpsc, oneshot};
 #[tokio::test]
 async fn bodies_of_all_lengths_both_ways() {
     let (a, b) = pair(LinkConfig::default(), echo());
-    for len in [0, 1, 64, 4096, 16 * 1024, 16 * 1024 + 1, 65_528, 65_529, 200_000, 4 << 20, 16 << 20] {
+    for len in [
+        0,
+        1,
+        64,
+        4096,
+        16 * 1024,
+        16 * 1024 + 1,
+        65_528,
+        65_529,
+        200_000,
+        4 << 20,
+        16 << 20,
+    ] {
         for side in [&a, &b] {
             let body = pattern(len, len as u64);
-            assert_eq!(side.link.call(call("", body.clone())).await.as_ref(), Ok(&body), "{len}");
+            assert_eq!(
+                side.link.call(call("", body.clone())).await.as_ref(),
+                Ok(&body),
+                "{len}"
+            );
         }
     }
     until(|| a.link.stats().calls == 0 && b.link.stats().held == 0).await;
@@ -38,35 +54,56 @@ async fn headers_arrive_and_rejects_come_back() {
             let mut all = request.header.to_vec();
             all.push(b'|');
             all.extend_from_slice(&request.body);
-            if request.body.is_empty() { Err(Reject::new(9, "e".repeat(2000))) } else { Ok(all.into()) }
+            if request.body.is_empty() {
+                Err(Reject::new(9, "e".repeat(2000)))
+            } else {
+                Ok(all.into())
+            }
         }
         .boxed() as BoxFuture<'static, Result<Bytes, Reject>>
     });
     assert_eq!(a.link.call(call("head", "body")).await, Ok("head|body".into()));
-    let Err(CallError::Rejected(reject)) = a.link.call(call("x", "")).await else { panic!() };
+    let Err(CallError::Rejected(reject)) = a.link.call(call("x", "")).await else {
+        panic!()
+    };
     assert_eq!((reject.code, reject.message.len()), (9, 512));
 }
 
 #[tokio::test]
 async fn a_panic_is_a_reject_and_the_link_lives() {
     let (a, _b) = pair(LinkConfig::default(), echo());
-    let Err(CallError::Rejected(reject)) = a.link.call(call("panic", "")).await else { panic!() };
+    let Err(CallError::Rejected(reject)) = a.link.call(call("panic", "")).await else {
+        panic!()
+    };
     assert_eq!(reject.code, CODE_INTERNAL);
     assert_eq!(a.link.call(call("", "on")).await, Ok("on".into()));
 }
 
 #[tokio::test]
 async fn too_large_is_said_before_anything_is_sent() {
-    let mut small = LinkConfig { max_body: 1000, max_header: 10, ..LinkConfig::default() };
+    let mut small = LinkConfig {
+        max_body: 1000,
+        max_header: 10,
+        ..LinkConfig::default()
+    };
     let (x, y) = pipe(4096);
     let a = Side::new(x, Role::Dialer, LinkConfig::default(), Arc::new(echo()));
     // Before the peer's hello, and after it.
     let early = a.link.call(call("", vec![0; 1001]));
     let b = Side::new(y, Role::Listener, small.clone(), Arc::new(echo()));
     assert_eq!(early.await, Err(CallError::TooLarge));
-    assert_eq!(a.link.call(call("", vec![0; 1001])).await, Err(CallError::TooLarge));
-    assert_eq!(a.link.call(call("longer than ten", "")).await, Err(CallError::TooLarge));
-    assert_eq!(b.link.call(call("", vec![0; 1001])).await, Err(CallError::TooLarge));
+    assert_eq!(
+        a.link.call(call("", vec![0; 1001])).await,
+        Err(CallError::TooLarge)
+    );
+    assert_eq!(
+        a.link.call(call("longer than ten", "")).await,
+        Err(CallError::TooLarge)
+    );
+    assert_eq!(
+        b.link.call(call("", vec![0; 1001])).await,
+        Err(CallError::TooLarge)
+    );
     assert_eq!(a.link.call(call("", vec![1; 1000])).await.unwrap().len(), 1000);
 
     // The caller's limit for answers.
@@ -74,18 +111,31 @@ async fn too_large_is_said_before_anything_is_sent() {
     let (x, y) = pipe(4096);
     let a = Side::new(x, Role::Dialer, small, Arc::new(echo()));
     let _b = Side::new(y, Role::Listener, LinkConfig::default(), Arc::new(echo()));
-    let Err(CallError::Rejected(reject)) = a.link.call(call("large:101", "")).await else { panic!() };
+    let Err(CallError::Rejected(reject)) = a.link.call(call("large:101", "")).await else {
+        panic!()
+    };
     assert_eq!(reject.code, CODE_TOO_LARGE);
     assert_eq!(a.link.call(call("large:100", "")).await.unwrap().len(), 100);
 }
 
 #[tokio::test]
 async fn busy_waits_and_timeouts() {
-    let config = LinkConfig { max_outgoing: 3, max_incoming: 2, ..LinkConfig::default() };
+    let config = LinkConfig {
+        max_outgoing: 3,
+        max_incoming: 2,
+        ..LinkConfig::default()
+    };
     let (a, b) = pair(config, echo());
-    let patient = |time| Call { header: "never".into(), timeout: Duration::from_millis(time), ..Call::new("", LONG) };
-    let (one, two, three) =
-        (a.link.call(patient(150)), a.link.call(patient(150)), a.link.call(call("", "third")));
+    let patient = |time| Call {
+        header: "never".into(),
+        timeout: Duration::from_millis(time),
+        ..Call::new("", LONG)
+    };
+    let (one, two, three) = (
+        a.link.call(patient(150)),
+        a.link.call(patient(150)),
+        a.link.call(call("", "third")),
+    );
     let ((one, two), three, four) = tokio::join!(futures::future::join(one, two), three, async {
         until(|| b.link.stats().incoming == 2).await;
         a.link.call(call("", "fourth")).await
@@ -158,7 +208,10 @@ async fn a_call_cancelled_in_the_middle_of_its_body() {
 
 #[tokio::test]
 async fn an_answer_cancelled_in_the_middle() {
-    let plain = LinkConfig { compression: Compression::Off, ..LinkConfig::default() };
+    let plain = LinkConfig {
+        compression: Compression::Off,
+        ..LinkConfig::default()
+    };
     let (x, y) = pipe(1024);
     let a = Side::new(x, Role::Dialer, plain.clone(), Arc::new(echo()));
     let b = Side::new(y, Role::Listener, plain.clone(), Arc::new(echo()));
@@ -177,7 +230,10 @@ async fn an_answer_cancelled_in_the_middle() {
 #[tokio::test]
 async fn the_deadline_passes_at_the_handler_too() {
     let (begun, mut requests) = mpsc::unbounded_channel();
-    let config = LinkConfig { request_timeout_max: Duration::from_millis(80), ..LinkConfig::default() };
+    let config = LinkConfig {
+        request_timeout_max: Duration::from_millis(80),
+        ..LinkConfig::default()
+    };
     let (x, y) = pipe(4096);
     let a = Side::new(x, Role::Dialer, LinkConfig::default(), Arc::new(echo()));
     let b = Side::new(y, Role::Listener, config, Arc::new(Watch { begun }));
@@ -200,7 +256,13 @@ async fn progress_arrives_in_order_before_the_answer() {
         .boxed() as BoxFuture<'static, Result<Bytes, Reject>>
     });
     let (sender, mut progress) = mpsc::channel(1000);
-    let answer = a.link.call(Call { progress: Some(sender), ..call("", "") }).await;
+    let answer = a
+        .link
+        .call(Call {
+            progress: Some(sender),
+            ..call("", "")
+        })
+        .await;
     assert_eq!(answer, Ok("done".into()));
     for i in 0..200u32 {
         assert_eq!(progress.recv().await.unwrap()[..], i.to_le_bytes());
@@ -210,7 +272,15 @@ async fn progress_arrives_in_order_before_the_answer() {
     assert_eq!(a.link.call(call("", "")).await, Ok("done".into()));
     // A full listener loses messages, not the answer.
     let (sender, mut progress) = mpsc::channel(1);
-    assert_eq!(a.link.call(Call { progress: Some(sender), ..call("", "") }).await, Ok("done".into()));
+    assert_eq!(
+        a.link
+            .call(Call {
+                progress: Some(sender),
+                ..call("", "")
+            })
+            .await,
+        Ok("done".into())
+    );
     assert_eq!(progress.recv().await.unwrap()[..], 0u32.to_le_bytes());
     until(|| a.link.stats().progress_dropped == 199).await;
 }
@@ -224,13 +294,22 @@ async fn every_pending_call_returns_when_the_link_ends() {
         BreakPipe,
     }
     for how in [How::CloseHere, How::CloseThere, How::DropRun, How::BreakPipe] {
-        let (a, b) = pair(LinkConfig { max_incoming: 10, ..LinkConfig::default() }, echo());
+        let (a, b) = pair(
+            LinkConfig {
+                max_incoming: 10,
+                ..LinkConfig::default()
+            },
+            echo(),
+        );
         let bodies = [10, 100_000, 8 << 20].map(|len| Bytes::from(vec![1; len]));
-        let calls: Vec<_> =
-            (0..60).map(|i| tokio::spawn({
-                let (link, body) = (a.link.clone(), bodies[i % 3].clone());
-                async move { link.call(call("never", body)).await }
-            })).collect();
+        let calls: Vec<_> = (0..60)
+            .map(|i| {
+                tokio::spawn({
+                    let (link, body) = (a.link.clone(), bodies[i % 3].clone());
+                    async move { link.call(call("never", body)).await }
+                })
+            })
+            .collect();
         until(|| b.link.stats().incoming == 10).await;
         match how {
             How::CloseHere => a.link.close(),
@@ -239,7 +318,10 @@ async fn every_pending_call_returns_when_the_link_ends() {
             How::BreakPipe => b.run.abort(),
         }
         for call in calls {
-            let result = tokio::time::timeout(LONG, call).await.expect("a call hangs").unwrap();
+            let result = tokio::time::timeout(LONG, call)
+                .await
+                .expect("a call hangs")
+                .unwrap();
             assert_eq!(result, Err(CallError::Closed));
         }
         tokio::time::timeout(LONG, a.link.closed()).await.unwrap();
@@ -265,11 +347,25 @@ async fn the_priority_orders_what_waits() {
             .boxed() as BoxFuture<'static, Result<Bytes, Reject>>
         }
     };
-    let b = Side::new(y, Role::Listener, LinkConfig { max_incoming: 1, ..LinkConfig::default() }, Arc::new(handler));
+    let b = Side::new(
+        y,
+        Role::Listener,
+        LinkConfig {
+            max_incoming: 1,
+            ..LinkConfig::default()
+        },
+        Arc::new(handler),
+    );
     let a = Side::new(x, Role::Dialer, LinkConfig::default(), Arc::new(echo()));
     let ask = |priority: u8| {
         let link = a.link.clone();
-        tokio::spawn(async move { link.call(Call { priority, ..Call::new(vec![priority], LONG) }).await })
+        tokio::spawn(async move {
+            link.call(Call {
+                priority,
+                ..Call::new(vec![priority], LONG)
+            })
+            .await
+        })
     };
     let first = ask(0);
     until(|| b.link.stats().incoming == 1).await;
@@ -294,14 +390,21 @@ async fn a_small_call_overtakes_large_bodies() {
     let b = Side::new(y, Role::Listener, LinkConfig::default(), Arc::new(echo()));
     let large = tokio::spawn({
         let link = a.link.clone();
-        async move { link.call(call("", pattern(8 << 20, 3))).await.map(|body| body.len()) }
+        async move {
+            link.call(call("", pattern(8 << 20, 3)))
+                .await
+                .map(|body| body.len())
+        }
     });
     until(|| b.link.stats().held > 0).await;
     for _ in 0..20 {
         let before = b.link.stats().bytes_in + a.link.stats().bytes_in;
         a.link.call(call("", "small")).await.unwrap();
         let between = b.link.stats().bytes_in + a.link.stats().bytes_in - before;
-        assert!(between < 700_000, "{between} bytes went before a small call's answer");
+        assert!(
+            between < 700_000,
+            "{between} bytes went before a small call's answer"
+        );
     }
     assert_eq!(large.await.unwrap(), Ok(8 << 20));
 }
@@ -310,15 +413,22 @@ async fn a_small_call_overtakes_large_bodies() {
 async fn equal_bodies_take_turns() {
     let (x, y) = pipe(4096);
     let a = Side::new(x, Role::Dialer, LinkConfig::default(), Arc::new(echo()));
-    let _b = Side::new(y, Role::Listener, LinkConfig::default(), Arc::new(|request: Incoming| {
-        async move { Ok(request.body.slice(..1)) }.boxed() as BoxFuture<'static, Result<Bytes, Reject>>
-    }));
+    let _b = Side::new(
+        y,
+        Role::Listener,
+        LinkConfig::default(),
+        Arc::new(|request: Incoming| {
+            async move { Ok(request.body.slice(..1)) }.boxed() as BoxFuture<'static, Result<Bytes, Reject>>
+        }),
+    );
     // The short one starts last and is done long before the long ones.
     let long: Vec<_> = (0..3)
-        .map(|_| tokio::spawn({
-            let link = a.link.clone();
-            async move { link.call(call("", pattern(6 << 20, 3))).await.is_ok() }
-        }))
+        .map(|_| {
+            tokio::spawn({
+                let link = a.link.clone();
+                async move { link.call(call("", pattern(6 << 20, 3))).await.is_ok() }
+            })
+        })
         .collect();
     until(|| a.link.stats().calls_sent == 3).await;
     assert!(a.link.call(call("", pattern(256 * 1024, 4))).await.is_ok());
@@ -340,12 +450,19 @@ async fn small_calls_share_writes() {
     until(|| b.link.stats().calls_received == 201).await;
     let after = a.link.stats();
     assert!(after.frames_out - before.frames_out >= 200);
-    assert!(after.writes - before.writes < 20, "{} writes", after.writes - before.writes);
+    assert!(
+        after.writes - before.writes < 20,
+        "{} writes",
+        after.writes - before.writes
+    );
 }
 
 #[tokio::test]
 async fn compression_is_right_in_both_directions() {
-    let config = LinkConfig { compression: Compression::Always { level: 1 }, ..LinkConfig::default() };
+    let config = LinkConfig {
+        compression: Compression::Always { level: 1 },
+        ..LinkConfig::default()
+    };
     let (a, b) = pair(config, echo());
     for len in [1023, 1024, 9000, 16 * 1024, 100_000, 3 << 20] {
         let body = text(len);
@@ -357,8 +474,13 @@ async fn compression_is_right_in_both_directions() {
         assert_eq!(a.link.call(call("", mixed.clone())).await, Ok(mixed), "{len}");
     }
     let stats = a.link.stats();
-    assert!(stats.compression_used > 20 && stats.compression_received > 0, "{stats:?}");
-    assert!(stats.compression_saved > 3_000_000 && stats.bytes_out + stats.compression_saved > stats.body_out);
+    assert!(
+        stats.compression_used > 20 && stats.compression_received > 0,
+        "{stats:?}"
+    );
+    assert!(
+        stats.compression_saved > 3_000_000 && stats.bytes_out + stats.compression_saved > stats.body_out
+    );
     assert!(stats.compressor_throughput.is_some() && stats.compression_ratio.unwrap() < 0.5);
     assert!(stats.compression_time > Duration::ZERO);
 }
@@ -373,14 +495,28 @@ async fn an_idle_link_pings_and_lives() {
     let (a, b) = pair(config, echo());
     until(|| a.link.stats().frames_in >= 20).await;
     assert!(a.link.is_open() && b.link.is_open());
-    assert_eq!(a.link.call(call("", pattern(1 << 20, 1))).await.unwrap().len(), 1 << 20);
+    assert_eq!(
+        a.link.call(call("", pattern(1 << 20, 1))).await.unwrap().len(),
+        1 << 20
+    );
     assert!(a.link.stats().rtt_min.unwrap() <= a.link.stats().rtt.unwrap());
 }
 
 #[tokio::test]
 async fn requests_beyond_the_rate_are_rejected() {
-    let rate = Rate { requests: 1, request_burst: 3, bytes: 1 << 30, byte_burst: 1 << 30 };
-    let (a, _b) = pair(LinkConfig { rate: Some(rate), ..LinkConfig::default() }, echo());
+    let rate = Rate {
+        requests: 1,
+        request_burst: 3,
+        bytes: 1 << 30,
+        byte_burst: 1 << 30,
+    };
+    let (a, _b) = pair(
+        LinkConfig {
+            rate: Some(rate),
+            ..LinkConfig::default()
+        },
+        echo(),
+    );
     let mut rejected = 0;
     for body in [10, 10, 100_000, 10, 100_000] {
         match a.link.call(call("", pattern(body, 1))).await {
@@ -397,13 +533,30 @@ async fn requests_beyond_the_rate_are_rejected() {
 
 #[tokio::test]
 async fn bytes_beyond_the_rate_wait() {
-    let rate = Rate { requests: 1000, request_burst: 1000, bytes: 1 << 20, byte_burst: 64 * 1024 };
+    let rate = Rate {
+        requests: 1000,
+        request_burst: 1000,
+        bytes: 1 << 20,
+        byte_burst: 64 * 1024,
+    };
     let (x, y) = pipe(4096);
-    let _b = Side::new(y, Role::Listener, LinkConfig { rate: Some(rate), ..LinkConfig::default() }, Arc::new(echo()));
+    let _b = Side::new(
+        y,
+        Role::Listener,
+        LinkConfig {
+            rate: Some(rate),
+            ..LinkConfig::default()
+        },
+        Arc::new(echo()),
+    );
     let a = Side::new(x, Role::Dialer, LinkConfig::default(), Arc::new(echo()));
     let began = std::time::Instant::now();
     assert!(a.link.call(call("", pattern(320 * 1024, 1))).await.is_ok());
-    assert!(began.elapsed() >= Duration::from_millis(200), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() >= Duration::from_millis(200),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -421,7 +574,10 @@ async fn handlers_may_call_back() {
             async move {
                 match request.body[0] {
                     0 => Ok("bottom".into()),
-                    n => link.call(Call::new(vec![n - 1], LONG)).await.map_err(|e| Reject::new(1, e.to_string())),
+                    n => link
+                        .call(Call::new(vec![n - 1], LONG))
+                        .await
+                        .map_err(|e| Reject::new(1, e.to_string())),
                 }
             }
             .boxed()
@@ -434,7 +590,10 @@ async fn handlers_may_call_back() {
     *left.link.lock().unwrap() = Some(a.link.clone());
     *right.link.lock().unwrap() = Some(b.link.clone());
     assert_eq!(a.link.call(Call::new(vec![100], LONG)).await, Ok("bottom".into()));
-    assert_eq!(left.calls.load(Ordering::Relaxed) + right.calls.load(Ordering::Relaxed), 101);
+    assert_eq!(
+        left.calls.load(Ordering::Relaxed) + right.calls.load(Ordering::Relaxed),
+        101
+    );
 }
 
 #[tokio::test]

@@ -12,9 +12,17 @@ use std::sync::{
 #[tokio::test]
 async fn a_sender_stops_at_the_windows_and_goes_on_when_they_open() {
     let (window, link_window) = (128 * 1024, 300 * 1024);
-    let config = LinkConfig { compression: Compression::Off, ..LinkConfig::default() };
+    let config = LinkConfig {
+        compression: Compression::Off,
+        ..LinkConfig::default()
+    };
     let (mut raw, side) = Raw::against(config, echo());
-    raw.hello(Claims { window, link_window, ..Claims::default() }).await;
+    raw.hello(Claims {
+        window,
+        link_window,
+        ..Claims::default()
+    })
+    .await;
     let calls: Vec<_> = (0..3)
         .map(|i| {
             let link = side.link.clone();
@@ -40,7 +48,10 @@ async fn a_sender_stops_at_the_windows_and_goes_on_when_they_open() {
         assert!(total <= link_window as usize);
         assert!(got.iter().all(|n| *n <= window as usize));
     }
-    assert!(total > link_window as usize - 4096, "{total}: the windows are used");
+    assert!(
+        total > link_window as usize - 4096,
+        "{total}: the windows are used"
+    );
     assert_eq!(side.link.stats().in_flight, total as u64);
     // Give back, bit by bit.
     let mut free = total;
@@ -51,7 +62,8 @@ async fn a_sender_stops_at_the_windows_and_goes_on_when_they_open() {
         }
         for (i, n) in owed.iter_mut().enumerate() {
             if *n > 0 && bodies[i].len() < 400_000 {
-                raw.frame(WINDOW, 2 + 2 * i as u32, &(*n as u32).to_le_bytes()).await;
+                raw.frame(WINDOW, 2 + 2 * i as u32, &(*n as u32).to_le_bytes())
+                    .await;
                 *n = 0;
             }
         }
@@ -63,7 +75,8 @@ async fn a_sender_stops_at_the_windows_and_goes_on_when_they_open() {
     }
     for (i, body) in bodies.iter().enumerate() {
         assert_eq!(body[..], pattern(400_000, i as u64)[..]);
-        raw.frame(RESPONSE | END, 2 + 2 * i as u32, &response(0, b"")).await;
+        raw.frame(RESPONSE | END, 2 + 2 * i as u32, &response(0, b""))
+            .await;
     }
     for call in calls {
         assert_eq!(call.await.unwrap(), Ok(Bytes::new()));
@@ -91,7 +104,15 @@ async fn large_requests_wait_for_the_peers_memory() {
     };
     let (x, y) = pipe(64 * 1024);
     let memory = 1 << 20;
-    let b = Side::new(y, Role::Listener, LinkConfig { memory, ..LinkConfig::default() }, Arc::new(handler));
+    let b = Side::new(
+        y,
+        Role::Listener,
+        LinkConfig {
+            memory,
+            ..LinkConfig::default()
+        },
+        Arc::new(handler),
+    );
     let a = Side::new(x, Role::Dialer, LinkConfig::default(), Arc::new(echo()));
     let calls: Vec<_> = (0..10)
         .map(|i| {
@@ -140,7 +161,8 @@ async fn a_peer_that_reads_nothing_makes_few_handlers_finish() {
     };
     let (mut raw, side) = Raw::greeted(config, handler).await;
     for i in 0..100 {
-        raw.frame(REQUEST | END, 1 + 2 * i, &request(b"", 60_000, 0, b"")).await;
+        raw.frame(REQUEST | END, 1 + 2 * i, &request(b"", 60_000, 0, b""))
+            .await;
     }
     until(|| side.link.stats().calls_received == 100).await;
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
@@ -166,12 +188,25 @@ async fn a_peer_that_reads_nothing_makes_few_handlers_finish() {
 #[tokio::test]
 async fn slow_links_are_packed_and_fast_ones_are_not() {
     // 4 MB/s, as a peer's rate: far below any compressor.
-    let rate = Rate { requests: 10_000, request_burst: 10_000, bytes: 4_000_000, byte_burst: 32 * 1024 };
+    let rate = Rate {
+        requests: 10_000,
+        request_burst: 10_000,
+        bytes: 4_000_000,
+        byte_burst: 32 * 1024,
+    };
     let config = LinkConfig::default();
     let (x, y) = pipe(16 * 1024);
-    let _b = Side::new(y, Role::Listener, LinkConfig { rate: Some(rate), ..config.clone() }, Arc::new(
-        |_: Incoming| async { Ok(Bytes::new()) }.boxed() as BoxFuture<'static, Result<Bytes, Reject>>,
-    ));
+    let _b = Side::new(
+        y,
+        Role::Listener,
+        LinkConfig {
+            rate: Some(rate),
+            ..config.clone()
+        },
+        Arc::new(|_: Incoming| {
+            async { Ok(Bytes::new()) }.boxed() as BoxFuture<'static, Result<Bytes, Reject>>
+        }),
+    );
     let a = Side::new(x, Role::Dialer, config.clone(), Arc::new(echo()));
     let send = async |body: &Bytes| a.link.call(call("", body.clone())).await.unwrap();
     send(&pattern(512 * 1024, 1)).await;
@@ -182,7 +217,10 @@ async fn slow_links_are_packed_and_fast_ones_are_not() {
         send(&text(512 * 1024)).await;
     }
     let stats = a.link.stats();
-    assert!(stats.compression_active && stats.compression_used > 0, "{stats:?}");
+    assert!(
+        stats.compression_active && stats.compression_used > 0,
+        "{stats:?}"
+    );
     assert!(stats.compression_saved > 1_000_000, "{stats:?}");
     // What does not shrink goes plain and is hardly tried.
     let before = a.link.stats();

@@ -57,7 +57,12 @@ async fn bad_hellos() {
     }
     for (window, link_window) in [(100, 1 << 20), (1 << 20, 100), (0, 0)] {
         let (mut raw, side) = Raw::against(small(), echo());
-        raw.hello(Claims { window, link_window, ..Claims::default() }).await;
+        raw.hello(Claims {
+            window,
+            link_window,
+            ..Claims::default()
+        })
+        .await;
         assert_eq!(side.end().await, LinkEnd::Violation("window too small".into()));
     }
 }
@@ -95,7 +100,8 @@ async fn giant_frames_are_refused_by_their_head() {
         let id = u32::from(!matches!(kind, PING | GOODBYE));
         let len = u32::to_le_bytes(len);
         // The head alone: nothing of the payload is waited for.
-        raw.send(&[&len[..3], &[kind], &id.to_le_bytes()[..]].concat()).await;
+        raw.send(&[&len[..3], &[kind], &id.to_le_bytes()[..]].concat())
+            .await;
         raw.violated(side, "frame length out of bounds").await;
     }
 }
@@ -106,8 +112,20 @@ async fn unknown_kinds_and_flags() {
     one(31, 1, b"", "unknown frame kind").await;
     one(PING | 0x80, 0, &[0; 8], "unknown frame flag").await;
     one(CANCEL | END, 1, b"", "flag on a frame that has none").await;
-    one(REQUEST | PACKED, 1, &request(b"", 1000, 9, b"abc"), "packed frame without a body").await;
-    one(REQUEST | END, 0, &request(b"", 1000, 0, b""), "frame with a wrong id").await;
+    one(
+        REQUEST | PACKED,
+        1,
+        &request(b"", 1000, 9, b"abc"),
+        "packed frame without a body",
+    )
+    .await;
+    one(
+        REQUEST | END,
+        0,
+        &request(b"", 1000, 0, b""),
+        "frame with a wrong id",
+    )
+    .await;
     one(PING, 5, &[0; 8], "frame with a wrong id").await;
     let mut unknown_option = request(b"", 1000, 0, b"");
     unknown_option[3] = 2;
@@ -138,7 +156,13 @@ async fn frames_of_exchanges_that_are_not() {
     one(DATA, 1, b"x", "data without a body to belong to").await;
     one(DATA, 2, b"x", stranger).await;
     one(RESPONSE | END, 2, &response(0, b""), stranger).await;
-    one(RESPONSE | END, 1, &response(0, b""), "response to a request of the peer").await;
+    one(
+        RESPONSE | END,
+        1,
+        &response(0, b""),
+        "response to a request of the peer",
+    )
+    .await;
     one(REJECT, 2, &[0, 0], stranger).await;
     one(REJECT, 1, &[0, 0], "reject of a request of the peer").await;
     one(PROGRESS, 2, b"", stranger).await;
@@ -164,26 +188,70 @@ async fn a_crossing_cancel_or_window_is_no_violation() {
 
 #[tokio::test]
 async fn requests_that_do_not_add_up() {
-    one(REQUEST | END, 1, &request(b"", 1000, 5, b"four"), "body of another length than declared").await;
-    one(REQUEST | END, 1, &request(b"", 1000, 0, b"x"), "body of another length than declared").await;
-    one(REQUEST, 1, &request(b"", 1000, 30_000, b"x"), "request with a part of a body").await;
-    one(REQUEST, 1, &request(b"", 1000, 0, b""), "request with a part of a body").await;
-    one(REQUEST, 1, &request(b"", 1000, (1 << 20) + 1, b""), "body too large").await;
-    one(REQUEST | END, 1, &request(&[1; 101], 1000, 0, b""), "header too large").await;
+    one(
+        REQUEST | END,
+        1,
+        &request(b"", 1000, 5, b"four"),
+        "body of another length than declared",
+    )
+    .await;
+    one(
+        REQUEST | END,
+        1,
+        &request(b"", 1000, 0, b"x"),
+        "body of another length than declared",
+    )
+    .await;
+    one(
+        REQUEST,
+        1,
+        &request(b"", 1000, 30_000, b"x"),
+        "request with a part of a body",
+    )
+    .await;
+    one(
+        REQUEST,
+        1,
+        &request(b"", 1000, 0, b""),
+        "request with a part of a body",
+    )
+    .await;
+    one(
+        REQUEST,
+        1,
+        &request(b"", 1000, (1 << 20) + 1, b""),
+        "body too large",
+    )
+    .await;
+    one(
+        REQUEST | END,
+        1,
+        &request(&[1; 101], 1000, 0, b""),
+        "header too large",
+    )
+    .await;
     let mut lying = request(b"abc", 1000, 0, b"");
     lying[0] = 90;
     one(REQUEST | END, 1, &lying, "request header longer than its frame").await;
-    one(REQUEST | END, 1, &request(b"", 1000, 16_385, &[0; 16_385]), "inline body too large").await;
+    one(
+        REQUEST | END,
+        1,
+        &request(b"", 1000, 16_385, &[0; 16_385]),
+        "inline body too large",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn too_many_exchanges() {
     let (mut raw, side) = Raw::greeted(small(), echo()).await;
     for i in 0..4 {
-        raw.frame(REQUEST | END, 1 + 2 * i, &request(b"never", 10_000, 0, b"")).await;
+        raw.frame(REQUEST | END, 1 + 2 * i, &request(b"never", 10_000, 0, b""))
+            .await;
     }
     until(|| side.link.stats().incoming == 4).await;
-    raw.frame(REQUEST | END, 9, &request(b"never", 10_000, 0, b"")).await;
+    raw.frame(REQUEST | END, 9, &request(b"never", 10_000, 0, b""))
+        .await;
     raw.violated(side, "too many exchanges").await;
 }
 
@@ -191,7 +259,8 @@ async fn too_many_exchanges() {
 async fn more_memory_than_granted() {
     let (mut raw, side) = Raw::greeted(small(), echo()).await;
     for i in 0..2 {
-        raw.frame(REQUEST, 1 + 2 * i, &request(b"", 10_000, 1 << 20, b"")).await;
+        raw.frame(REQUEST, 1 + 2 * i, &request(b"", 10_000, 1 << 20, b""))
+            .await;
     }
     until(|| side.link.stats().held == 2 << 20).await;
     raw.frame(REQUEST, 5, &request(b"", 10_000, 20_000, b"")).await;
@@ -200,44 +269,69 @@ async fn more_memory_than_granted() {
 
 #[tokio::test]
 async fn more_data_than_the_windows() {
-    // One exchange's window.
-    let (mut raw, side) = Raw::greeted(LinkConfig { window: 100_000, ..small() }, echo()).await;
-    raw.frame(REQUEST, 1, &request(b"", 10_000, 1 << 20, b"")).await;
-    raw.frame(DATA, 1, &[0; 60_000]).await;
-    // The second frame is within the window only if the first was acknowledged, and the link is asked not to wait for that here.
-    raw.frame(DATA, 1, &[0; 49_000]).await;
-    // 109,000 bytes before any window frame was read: whether it is one depends on what the link has said so far.
-    let mut credit = 100_000i64 - 109_000;
-    while credit < 0 {
-        match raw.read().await {
-            Some(frame) if frame.kind == WINDOW && frame.id == 1 => {
-                credit += i64::from(u32::from_le_bytes(frame.payload[..4].try_into().unwrap()));
-            }
-            Some(frame) if frame.kind == GOODBYE => break,
-            Some(_) => {}
-            None => break,
-        }
-    }
-    drop(side);
-
-    // Without waiting for anything: a single write with more than the window in it can not have been granted.
-    let (mut raw, side) = Raw::greeted(LinkConfig { window: 32 * 1024, ..small() }, echo()).await;
+    let (mut raw, side) = Raw::greeted(
+        LinkConfig {
+            window: 32 * 1024,
+            ..small()
+        },
+        echo(),
+    )
+    .await;
     raw.frame(REQUEST, 1, &request(b"", 10_000, 1 << 20, b"")).await;
     raw.frame(DATA, 1, &[0; 32 * 1024 + 1]).await;
     raw.violated(side, "window exceeded").await;
+
+    // The link's window. While this peer reads nothing, no window frame can leave, and data beyond the first grant is a violation.
+    let config = LinkConfig {
+        window: 1 << 20,
+        link_window: 512 * 1024,
+        ..small()
+    };
+    let (mut raw, side) = Raw::greeted(
+        LinkConfig {
+            stall: LONG,
+            ..config
+        },
+        echo(),
+    )
+    .await;
+    for i in 0..2 {
+        raw.frame(
+            REQUEST | END,
+            1 + 2 * i,
+            &request(b"large:400000", 10_000, 0, b""),
+        )
+        .await;
+    }
+    until(|| side.link.stats().in_flight > 350_000).await;
+    raw.frame(REQUEST, 5, &request(b"", 10_000, 1 << 20, b"")).await;
+    for _ in 0..9 {
+        raw.frame(DATA, 5, &[0; 60_000]).await;
+    }
+    raw.violated(side, "link window exceeded").await;
 }
 
 #[tokio::test]
 async fn bodies_longer_or_shorter_than_declared() {
     for (frames, reason) in [
         (vec![(DATA, 20_001)], "body longer than declared"),
-        (vec![(DATA, 10_000), (DATA | END, 10_001)], "body longer than declared"),
-        (vec![(DATA | END, 19_999)], "body's end at another length than declared"),
+        (
+            vec![(DATA, 10_000), (DATA | END, 10_001)],
+            "body longer than declared",
+        ),
+        (
+            vec![(DATA | END, 19_999)],
+            "body's end at another length than declared",
+        ),
         (vec![(DATA, 20_000)], "body's end at another length than declared"),
-        (vec![(DATA | END, 20_000), (DATA | END, 1)], "data without a body to belong to"),
+        (
+            vec![(DATA | END, 20_000), (DATA | END, 1)],
+            "data without a body to belong to",
+        ),
     ] {
         let (mut raw, side) = Raw::greeted(small(), echo()).await;
-        raw.frame(REQUEST, 1, &request(b"never", 10_000, 20_000, b"")).await;
+        raw.frame(REQUEST, 1, &request(b"never", 10_000, 20_000, b""))
+            .await;
         for (kind, len) in frames {
             raw.frame(kind, 1, &vec![0; len]).await;
         }
@@ -248,7 +342,7 @@ async fn bodies_longer_or_shorter_than_declared() {
 #[tokio::test]
 async fn zstd_bombs_and_lies() {
     let bomb = zstd::bulk::compress(&vec![0; 256 << 20], 1).unwrap();
-    assert!((16_000..50_000).contains(&bomb.len()));
+    assert!(bomb.len() < 49_000);
     let honest = zstd::bulk::compress(&vec![7; 50_000], 1).unwrap();
     let wrong = "packed data that does not unpack to its declared length";
     for (payload, reason) in [
@@ -273,13 +367,18 @@ async fn zstd_bombs_and_lies() {
     raw.frame(DATA | PACKED, 1, &packed(50_000, &honest)).await;
     raw.violated(side, "body longer than declared").await;
     // In a request's own frame.
-    let inline = [request(b"h", 1000, 16_000, b""), bomb[..15_000].to_vec()].concat();
+    let inline = [
+        request(b"h", 1000, 16_000, b""),
+        bomb[..bomb.len().min(15_000)].to_vec(),
+    ]
+    .concat();
     one(REQUEST | END | PACKED, 1, &inline, wrong).await;
     let inline = [request(b"h", 1000, 50_000, b""), honest.clone()].concat();
     one(REQUEST | END | PACKED, 1, &inline, "inline body too large").await;
     // And an honest one is taken.
     let (mut raw, side) = Raw::greeted(small(), echo()).await;
-    raw.frame(REQUEST, 1, &request(b"large:3", 10_000, 50_000, b"")).await;
+    raw.frame(REQUEST, 1, &request(b"large:3", 10_000, 50_000, b""))
+        .await;
     raw.frame(DATA | PACKED | END, 1, &packed(50_000, &honest)).await;
     assert_eq!(raw.read_kind(RESPONSE).await.payload, response(3, &[5; 3]));
     assert_eq!(side.link.stats().compression_received, 1);
@@ -294,12 +393,21 @@ async fn a_frame_that_is_begun_and_never_finished() {
     assert_eq!(side.end().await, LinkEnd::Stalled("begun frame"));
 
     let (mut raw, side) = Raw::greeted(small(), echo()).await;
-    raw.send(&[&(ask.len() as u32).to_le_bytes()[..3], &[REQUEST | END, 1, 0, 0, 0], &ask[..500]].concat()).await;
+    raw.send(
+        &[
+            &(ask.len() as u32).to_le_bytes()[..3],
+            &[REQUEST | END, 1, 0, 0, 0],
+            &ask[..500],
+        ]
+        .concat(),
+    )
+    .await;
     assert_eq!(side.end().await, LinkEnd::Stalled("begun frame"));
 
     let (mut raw, side) = Raw::greeted(small(), echo()).await;
     raw.frame(REQUEST, 1, &request(b"", 10_000, 100_000, b"")).await;
-    raw.send(&[&50_000u32.to_le_bytes()[..3], &[DATA, 1, 0, 0, 0], &[0; 40_000]].concat()).await;
+    raw.send(&[&50_000u32.to_le_bytes()[..3], &[DATA, 1, 0, 0, 0], &[0; 40_000]].concat())
+        .await;
     assert_eq!(side.end().await, LinkEnd::Stalled("begun frame"));
 }
 
@@ -308,7 +416,8 @@ async fn a_frame_that_trickles() {
     let (mut raw, side) = Raw::greeted(small(), echo()).await;
     let trickle = tokio::spawn(async move {
         raw.frame(REQUEST, 1, &request(b"", 60_000, 100_000, b"")).await;
-        raw.send(&[&50_000u32.to_le_bytes()[..3], &[DATA, 1, 0, 0, 0]].concat()).await;
+        raw.send(&[&50_000u32.to_le_bytes()[..3], &[DATA, 1, 0, 0, 0]].concat())
+            .await;
         loop {
             raw.send(&[0]).await;
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -323,7 +432,10 @@ async fn a_request_without_its_body_times_out() {
     let (mut raw, side) = Raw::greeted(small(), echo()).await;
     raw.frame(REQUEST, 1, &request(b"", 50, 100_000, b"")).await;
     let reject = raw.read_kind(REJECT).await;
-    assert_eq!((reject.id, &reject.payload[..2]), (1, &CODE_TIMEOUT.to_le_bytes()[..]));
+    assert_eq!(
+        (reject.id, &reject.payload[..2]),
+        (1, &CODE_TIMEOUT.to_le_bytes()[..])
+    );
     // Its memory is given back when the peer ends its half.
     assert_eq!(side.link.stats().held, 100_000);
     raw.frame(CANCEL, 1, b"").await;
@@ -348,24 +460,27 @@ async fn a_peer_that_never_ends_its_half_of_our_call() {
 
 #[tokio::test]
 async fn a_peer_that_does_not_read() {
-    // The pipe holds 256 KiB; 1 MiB of answers waits behind it.
-    let (mut raw, side) = Raw::greeted(small(), echo()).await;
-    raw.frame(REQUEST | END, 1, &request(b"large:500000", 60_000, 0, b"")).await;
-    raw.frame(REQUEST | END, 3, &request(b"large:500000", 60_000, 0, b"")).await;
-    for _ in 0..100 {
-        raw.frame(WINDOW, 0, &[]).await;
-    }
-    drop(side);
-    // Reads nothing, and has granted everything beforehand.
-    let (mut raw, side) = Raw::against(LinkConfig { window: 1 << 20, link_window: 4 << 20, ..small() }, echo());
-    raw.hello(Claims::default()).await;
-    raw.frame(REQUEST | END, 1, &request(b"large:1000000", 60_000, 0, b"")).await;
+    // It has granted everything beforehand, and the pipe holds a quarter of the answer.
+    let (mut raw, side) = Raw::greeted(
+        LinkConfig {
+            window: 1 << 20,
+            link_window: 4 << 20,
+            ..small()
+        },
+        echo(),
+    )
+    .await;
+    raw.frame(REQUEST | END, 1, &request(b"large:1000000", 60_000, 0, b""))
+        .await;
     assert_eq!(side.end().await, LinkEnd::Stalled("write"));
 }
 
 #[tokio::test]
 async fn a_silent_peer_is_found_by_a_ping() {
-    let config = LinkConfig { ping: Duration::from_millis(50), ..small() };
+    let config = LinkConfig {
+        ping: Duration::from_millis(50),
+        ..small()
+    };
     let (raw, side) = Raw::greeted(config, echo()).await;
     assert_eq!(side.end().await, LinkEnd::Stalled("ping"));
     drop(raw);
@@ -378,7 +493,13 @@ async fn pings_one_at_a_time() {
         raw.frame(PING, 0, &i.to_le_bytes()).await;
         assert_eq!(raw.read_kind(PONG).await.payload, i.to_le_bytes());
     }
-    let two = [&[8, 0, 0, PING, 0, 0, 0, 0][..], &[1; 8], &[8, 0, 0, PING, 0, 0, 0, 0], &[2; 8]].concat();
+    let two = [
+        &[8, 0, 0, PING, 0, 0, 0, 0][..],
+        &[1; 8],
+        &[8, 0, 0, PING, 0, 0, 0, 0],
+        &[2; 8],
+    ]
+    .concat();
     raw.send(&two).await;
     raw.violated(side, "ping before the last pong").await;
 }
@@ -390,13 +511,15 @@ async fn windows_beyond_their_size() {
     one(WINDOW, 0, &[0; 4], "empty window frame").await;
     // Of an answer.
     let (mut raw, side) = Raw::greeted(small(), echo()).await;
-    raw.frame(REQUEST | END, 1, &request(b"large:900000", 10_000, 0, b"")).await;
+    raw.frame(REQUEST | END, 1, &request(b"large:900000", 10_000, 0, b""))
+        .await;
     raw.read_kind(DATA).await;
     raw.frame(WINDOW, 1, &[0xff, 0xff, 0xff, 0x7f]).await;
     raw.violated(side, "window beyond its size").await;
     // Before there is one.
     let (mut raw, side) = Raw::greeted(small(), echo()).await;
-    raw.frame(REQUEST | END, 1, &request(b"never", 10_000, 0, b"")).await;
+    raw.frame(REQUEST | END, 1, &request(b"never", 10_000, 0, b""))
+        .await;
     raw.frame(WINDOW, 1, &[1, 0, 0, 0]).await;
     raw.violated(side, "window before its body").await;
 }
@@ -404,11 +527,24 @@ async fn windows_beyond_their_size() {
 #[tokio::test]
 async fn a_flood_of_rejected_requests_holds_nothing() {
     // The peer is beyond its rate: each request costs it a place, and the places are few.
-    let rate = Rate { requests: 1, request_burst: 1, bytes: 1 << 30, byte_burst: 1 << 30 };
-    let (mut raw, side) = Raw::greeted(LinkConfig { rate: Some(rate), ..small() }, echo()).await;
+    let rate = Rate {
+        requests: 1,
+        request_burst: 1,
+        bytes: 1 << 30,
+        byte_burst: 1 << 30,
+    };
+    let (mut raw, side) = Raw::greeted(
+        LinkConfig {
+            rate: Some(rate),
+            ..small()
+        },
+        echo(),
+    )
+    .await;
     let mut rejects = 0;
     for i in 0..2000u32 {
-        raw.frame(REQUEST | END, 1 + 2 * i, &request(b"", 1000, 1, b"x")).await;
+        raw.frame(REQUEST | END, 1 + 2 * i, &request(b"", 1000, 1, b"x"))
+            .await;
         if raw.read().await.unwrap().kind == REJECT {
             rejects += 1;
         }
@@ -417,7 +553,8 @@ async fn a_flood_of_rejected_requests_holds_nothing() {
     assert_eq!((side.link.stats().incoming, side.link.stats().held), (0, 0));
     // Rejected bodies are counted too: a flood of those that never end is over at the limit.
     for i in 2000..2005u32 {
-        raw.frame(REQUEST, 1 + 2 * i, &request(b"", 1000, 20_000, b"")).await;
+        raw.frame(REQUEST, 1 + 2 * i, &request(b"", 1000, 20_000, b""))
+            .await;
     }
     raw.violated(side, "too many exchanges").await;
 }
@@ -431,13 +568,20 @@ async fn a_peer_that_answers_with_a_flood_of_rejects() {
     });
     let id = raw.read_kind(REQUEST).await.id;
     raw.frame(REJECT, id, &[9, 0, b'n', b'o', 0xff]).await;
-    assert_eq!(waiting.await.unwrap(), Err(CallError::Rejected(Reject::new(9, "no\u{fffd}"))));
+    assert_eq!(
+        waiting.await.unwrap(),
+        Err(CallError::Rejected(Reject::new(9, "no\u{fffd}")))
+    );
     raw.frame(REJECT, id, &[9, 0]).await;
-    raw.violated(side, "frame for an exchange that is not in use").await;
+    raw.violated(side, "frame for an exchange that is not in use")
+        .await;
 }
 
 /// A raw peer with one call of the real side, whose request frame has been read.
-async fn asked(body: Bytes, config: LinkConfig) -> (Raw, Side, tokio::task::JoinHandle<Result<Bytes, CallError>>) {
+async fn asked(
+    body: Bytes,
+    config: LinkConfig,
+) -> (Raw, Side, tokio::task::JoinHandle<Result<Bytes, CallError>>) {
     let (mut raw, side) = Raw::greeted(config, echo()).await;
     let link = side.link.clone();
     let waiting = tokio::spawn(async move { link.call(Call::new(body, LONG)).await });
@@ -448,24 +592,54 @@ async fn asked(body: Bytes, config: LinkConfig) -> (Raw, Side, tokio::task::Join
 #[tokio::test]
 async fn answers_that_do_not_add_up() {
     for (frames, reason) in [
-        (vec![(RESPONSE | END, response(3, b"four"))], "body of another length than declared"),
-        (vec![(RESPONSE, response(30_000, b"x"))], "response with a part of a body"),
-        (vec![(RESPONSE, response(0, b""))], "response with a part of a body"),
-        (vec![(RESPONSE, response((1 << 20) + 1, b""))], "response too large"),
+        (
+            vec![(RESPONSE | END, response(3, b"four"))],
+            "body of another length than declared",
+        ),
+        (
+            vec![(RESPONSE, response(30_000, b"x"))],
+            "response with a part of a body",
+        ),
+        (
+            vec![(RESPONSE, response(0, b""))],
+            "response with a part of a body",
+        ),
+        (
+            vec![(RESPONSE, response((1 << 20) + 1, b""))],
+            "response too large",
+        ),
         (vec![(RESPONSE, response(u32::MAX, b""))], "response too large"),
-        (vec![(RESPONSE, response(30_000, b"")), (RESPONSE | END, response(0, b""))], "second answer"),
+        (
+            vec![
+                (RESPONSE, response(30_000, b"")),
+                (RESPONSE | END, response(0, b"")),
+            ],
+            "second answer",
+        ),
         (vec![(DATA, vec![1; 10])], "data without a body to belong to"),
-        (vec![(RESPONSE, response(30_000, b"")), (DATA | END, vec![1; 29_999])], "body's end at another length than declared"),
+        (
+            vec![(RESPONSE, response(30_000, b"")), (DATA | END, vec![1; 29_999])],
+            "body's end at another length than declared",
+        ),
         (vec![(PROGRESS, vec![1])], "progress that nobody asked for"),
-        (vec![(RESPONSE | END | PACKED, packed(16_000, &[1; 30]))], "packed data that does not unpack to its declared length"),
-        (vec![(RESPONSE | END | PACKED, packed(17_000, &[1; 30]))], "inline body too large"),
+        (
+            vec![(RESPONSE | END | PACKED, packed(16_000, &[1; 30]))],
+            "packed data that does not unpack to its declared length",
+        ),
+        (
+            vec![(RESPONSE | END | PACKED, packed(17_000, &[1; 30]))],
+            "inline body too large",
+        ),
     ] {
         let (mut raw, side, waiting) = asked("".into(), small()).await;
         for (kind, payload) in frames {
             raw.frame(kind, 2, &payload).await;
         }
         raw.violated(side, reason).await;
-        assert_eq!(waiting.await.unwrap(), Err(CallError::Protocol(reason.to_owned())));
+        assert_eq!(
+            waiting.await.unwrap(),
+            Err(CallError::Protocol(reason.to_owned()))
+        );
     }
     // Before the request's end.
     let (mut raw, side, _) = asked(vec![0; 1 << 20].into(), small()).await;
@@ -498,12 +672,16 @@ async fn answers_beyond_the_memory() {
 async fn a_reject_in_the_middle_of_the_body_ends_it() {
     let (mut raw, side, waiting) = asked(vec![0; 1 << 20].into(), small()).await;
     raw.frame(REJECT, 2, &[3, 0]).await;
-    assert_eq!(waiting.await.unwrap(), Err(CallError::Rejected(Reject::new(3, ""))));
+    assert_eq!(
+        waiting.await.unwrap(),
+        Err(CallError::Rejected(Reject::new(3, "")))
+    );
     raw.read_kind(CANCEL).await;
     until(|| side.link.stats().calls == 0).await;
     // And a second answer is one too many.
     raw.frame(REJECT, 2, &[3, 0]).await;
-    raw.violated(side, "frame for an exchange that is not in use").await;
+    raw.violated(side, "frame for an exchange that is not in use")
+        .await;
 }
 
 #[tokio::test]
@@ -517,7 +695,13 @@ async fn data_and_progress_after_the_end() {
     let (mut raw, side) = Raw::greeted(small(), echo()).await;
     let (sender, _progress) = mpsc::channel(1);
     let link = side.link.clone();
-    let _waiting = tokio::spawn(async move { link.call(Call { progress: Some(sender), ..call("", "") }).await });
+    let _waiting = tokio::spawn(async move {
+        link.call(Call {
+            progress: Some(sender),
+            ..call("", "")
+        })
+        .await
+    });
     raw.read_kind(REQUEST).await;
     raw.frame(RESPONSE, 2, &response(30_000, b"")).await;
     raw.frame(PROGRESS, 2, b"late").await;
@@ -528,7 +712,10 @@ async fn data_and_progress_after_the_end() {
 async fn a_goodbye_with_a_reason_is_a_violation_of_ours() {
     let (mut raw, side, waiting) = asked("".into(), small()).await;
     raw.frame(GOODBYE, 0, b"\x01\x00because").await;
-    assert_eq!(side.end().await, LinkEnd::Violation("found by the peer: because".into()));
+    assert_eq!(
+        side.end().await,
+        LinkEnd::Violation("found by the peer: because".into())
+    );
     assert!(matches!(waiting.await.unwrap(), Err(CallError::Protocol(_))));
     let (mut raw, side, waiting) = asked("".into(), small()).await;
     raw.frame(GOODBYE, 0, &[0, 0]).await;
@@ -541,7 +728,12 @@ async fn random_bytes_after_the_hello_end_the_link_without_a_panic() {
     use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
     let mut runner = TestRunner::deterministic();
     let frames = proptest::collection::vec(
-        (prop_oneof![8 => 1u8..11, 1 => any::<u8>()], 0u8..4, 0u32..8, proptest::collection::vec(any::<u8>(), 0..60)),
+        (
+            prop_oneof![8 => 1u8..11, 1 => any::<u8>()],
+            0u8..4,
+            0u32..8,
+            proptest::collection::vec(any::<u8>(), 0..60),
+        ),
         1..12,
     );
     for _ in 0..400 {
@@ -561,9 +753,22 @@ async fn random_bytes_after_the_hello_end_the_link_without_a_panic() {
 #[tokio::test]
 async fn rejected_at_the_head_the_body_is_not_kept() {
     // The rate refuses the request; its body comes all the same and is dropped.
-    let rate = Rate { requests: 1, request_burst: 1, bytes: 1 << 30, byte_burst: 1 << 30 };
+    let rate = Rate {
+        requests: 1,
+        request_burst: 1,
+        bytes: 1 << 30,
+        byte_burst: 1 << 30,
+    };
     let (x, y) = pipe(4096);
-    let _b = Side::new(y, Role::Listener, LinkConfig { rate: Some(rate), ..small() }, Arc::new(echo()));
+    let _b = Side::new(
+        y,
+        Role::Listener,
+        LinkConfig {
+            rate: Some(rate),
+            ..small()
+        },
+        Arc::new(echo()),
+    );
     let a = Side::new(x, Role::Dialer, small(), Arc::new(echo()));
     a.link.call(call("", "")).await.unwrap();
     for _ in 0..20 {

@@ -29,7 +29,12 @@ pub struct Claims {
 
 impl Default for Claims {
     fn default() -> Self {
-        Self { max_incoming: 256, window: 1 << 20, link_window: 4 << 20, memory: 64 << 20 }
+        Self {
+            max_incoming: 256,
+            window: 1 << 20,
+            link_window: 4 << 20,
+            memory: 64 << 20,
+        }
     }
 }
 
@@ -70,7 +75,10 @@ impl Raw {
     pub fn against(config: LinkConfig, handler: impl Handler) -> (Self, Side) {
         let (a, b) = tokio::io::duplex(256 * 1024);
         let b = tokio_util::compat::TokioAsyncReadCompatExt::compat(b);
-        (Self { io: a }, Side::new(b, Role::Listener, config, Arc::new(handler)))
+        (
+            Self { io: a },
+            Side::new(b, Role::Listener, config, Arc::new(handler)),
+        )
     }
 
     /// The same after a proper hello.
@@ -82,7 +90,14 @@ impl Raw {
 
     pub async fn hello(&mut self, claims: Claims) {
         let mut bytes = b"LLMK\x01\x00\x01\x00\x20\x00".to_vec();
-        for field in [8192, 16 << 20, 16 << 20, claims.max_incoming, claims.window, claims.link_window] {
+        for field in [
+            8192,
+            16 << 20,
+            16 << 20,
+            claims.max_incoming,
+            claims.window,
+            claims.link_window,
+        ] {
             bytes.extend_from_slice(&u32::to_le_bytes(field));
         }
         bytes.extend_from_slice(&claims.memory.to_le_bytes());

@@ -37,12 +37,18 @@ impl Side {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (link, run) = open(io, role, config, handler);
-        Self { link, run: tokio::spawn(run) }
+        Self {
+            link,
+            run: tokio::spawn(run),
+        }
     }
 
     /// The link's end; a test that hangs fails.
     pub async fn end(self) -> LinkEnd {
-        tokio::time::timeout(LONG, self.run).await.expect("the link ends").expect("the run loop does not panic")
+        tokio::time::timeout(LONG, self.run)
+            .await
+            .expect("the link ends")
+            .expect("the run loop does not panic")
     }
 }
 
@@ -73,7 +79,10 @@ pub fn echo() -> impl Handler {
 }
 
 pub fn call(header: &'static str, body: impl Into<Bytes>) -> Call {
-    Call { header: header.into(), ..Call::new(body, LONG) }
+    Call {
+        header: header.into(),
+        ..Call::new(body, LONG)
+    }
 }
 
 /// Bytes that tell where they are from, and do not shrink much.
@@ -90,7 +99,13 @@ pub fn pattern(len: usize, seed: u64) -> Bytes {
 
 /// Text that shrinks well.
 pub fn text(len: usize) -> Bytes {
-    b"the quick brown fox jumps over the lazy dog; ".iter().copied().cycle().take(len).collect::<Vec<u8>>().into()
+    b"the quick brown fox jumps over the lazy dog; "
+        .iter()
+        .copied()
+        .cycle()
+        .take(len)
+        .collect::<Vec<u8>>()
+        .into()
 }
 
 /// Waits until a condition that another task brings about holds.
@@ -112,7 +127,10 @@ pub struct Choppy<S> {
 
 impl<S> Choppy<S> {
     pub fn new(inner: S, seed: u64) -> Self {
-        Self { inner, state: seed | 1 }
+        Self {
+            inner,
+            state: seed | 1,
+        }
     }
 
     /// `None` is a pause.
@@ -134,7 +152,9 @@ impl<S> Choppy<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Choppy<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let Some(n) = self.next(cx) else { return Poll::Pending };
+        let Some(n) = self.next(cx) else {
+            return Poll::Pending;
+        };
         let n = n.min(buf.len());
         Pin::new(&mut self.inner).poll_read(cx, &mut buf[..n])
     }
@@ -142,7 +162,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Choppy<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Choppy<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let Some(n) = self.next(cx) else { return Poll::Pending };
+        let Some(n) = self.next(cx) else {
+            return Poll::Pending;
+        };
         let n = n.min(buf.len());
         Pin::new(&mut self.inner).poll_write(cx, &buf[..n])
     }

@@ -400,6 +400,12 @@ impl World {
         for n in 0..=self.requests {
             self.payer.failed(id(n));
         }
+        for _ in 0..8 {
+            self.one_more();
+        }
+    }
+
+    fn one_more(&mut self) {
         let before = self.payer.spent();
         let mut owed = Owed::default();
         for attempt in 0.. {

@@ -96,9 +96,9 @@ pub fn hex(bytes: impl AsRef<[u8]>) -> String {
 }
 
 pub fn path(name: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/vectors")
-        .join(name)
+    // Asked for at run time: a target folder can be shared by several checkouts.
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it for tests");
+    Path::new(&folder).join("tests/vectors").join(name)
 }
 
 /// Compares with the file of this name; with `LLMESH_WRITE_VECTORS` set, writes it.

@@ -11,7 +11,7 @@ use rand::{CryptoRng, RngCore, SeedableRng, rngs::StdRng};
 use serde_json::Value;
 use sp_core::{H256, Pair, ed25519};
 use sp_runtime::AccountId32;
-use std::{fs, path::Path};
+use std::{fs, path::PathBuf};
 
 pub fn rng(seed: u64) -> StdRng {
     StdRng::seed_from_u64(seed)
@@ -174,11 +174,16 @@ pub fn hex(bytes: impl AsRef<[u8]>) -> String {
     format!("0x{}", hex::encode(bytes))
 }
 
+/// Where the tests are.
+pub fn folder() -> PathBuf {
+    // Asked for at run time: a target folder can be shared by several checkouts.
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it for tests");
+    PathBuf::from(folder).join("tests")
+}
+
 /// Compares with the file of this name; with `LLMESH_WRITE_VECTORS` set, writes it.
 pub fn vector(name: &str, value: &Value) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/vectors")
-        .join(name);
+    let path = folder().join("vectors").join(name);
     let text = serde_json::to_string_pretty(value).unwrap() + "\n";
     if std::env::var_os("LLMESH_WRITE_VECTORS").is_some() {
         fs::write(&path, &text).unwrap();

@@ -1,0 +1,202 @@
+//! What a request over the mesh costs beside the inference itself, and how many of them one transaction settles.
+//!
+//! `cargo bench -p llmesh-worker --bench mesh [-- --rounds N --requests N]`
+//!
+//! Two workers in one process, a real mesh on loopback (TCP, Noise, yamux), real books on disk, a chain in memory.
+//! - **magika**: one inference by the engine alone and one over a hop, in turns; the ratio of their medians. Needs
+//!   `ORT_DYLIB_PATH` and `LLMESH_MAGIKA_DIR` (`. scripts/env.sh`).
+//! - **identity**: what the hop adds when the model does nothing, with the books on disk and in memory (`/dev/shm`): the
+//!   difference is what it costs that money is synced before it is acted upon.
+//! - **paid**: many requests at a time; answers a second, and answers for each transaction that settles them.
+
+#[path = "../tests/net/world.rs"]
+#[allow(dead_code, reason = "shared with the tests")]
+mod world;
+
+use llmesh_engine::{Engine, EngineConfig, Executor, ModelStore, RunRequest};
+use llmesh_primitives::{ElementType, Priority, Tensors};
+use llmesh_protocol::{MeshTensor, MeshTensors};
+use llmesh_worker::net::requester::Inference;
+use sp_runtime::Perbill;
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+use world::{FEE, MODEL, Node, World, until};
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let number = |name: &str, default: usize| {
+        let at = arguments.iter().position(|a| a == name);
+        at.and_then(|i| arguments.get(i + 1)?.parse().ok()).unwrap_or(default)
+    };
+    let rounds = number("--rounds", 300);
+    let requests = number("--requests", 20_000);
+    magika(rounds).await;
+    identity("books on disk", std::env::temp_dir().as_path(), rounds).await;
+    if Path::new("/dev/shm").is_dir() {
+        identity("books in memory", Path::new("/dev/shm"), rounds).await;
+    }
+    paid(requests).await;
+}
+
+struct Pair {
+    world: Arc<World>,
+    server: Node,
+    client: Node,
+}
+
+impl Pair {
+    async fn start(executor: Arc<dyn Executor>, model: llmesh_chain::ChainModel, root: &Path) -> Self {
+        let world = World::with_model(model);
+        let folder = || TempDir::new_in(root).unwrap();
+        let server = world::start_with(&world, "Alice", &[], true, folder(), Some(executor)).await;
+        let client = world::start(&world, "Ferdie", &[&server], false, folder()).await;
+        let payer = llmesh_worker::net::identity::KeyFolder::open(llmesh_worker::net::keys_folder(client.folder.path()))
+            .unwrap()
+            .payer()
+            .unwrap();
+        let funds = FEE * 1_000_000;
+        world.open(&client.account(), &payer.account32(), &[server.account()], funds);
+        world::sees_hosts(&world, &client, 1).await;
+        Self { world, server, client }
+    }
+
+    async fn ask(&self, inputs: &MeshTensors) -> Duration {
+        let inference = Inference {
+            version: MODEL,
+            inputs: inputs.clone(),
+            max_price: None,
+            priority: Priority::Normal,
+            min_reputation: Perbill::zero(),
+            deadline: Duration::from_secs(30),
+        };
+        let began = Instant::now();
+        self.client.net.requester().infer(&inference, None).await.unwrap();
+        began.elapsed()
+    }
+
+    async fn stop(self) {
+        self.client.net.stop().await;
+        self.server.net.stop().await;
+    }
+}
+
+fn percentile(samples: &mut [Duration], percent: usize) -> f64 {
+    samples.sort();
+    samples[(samples.len() - 1) * percent / 100].as_secs_f64() * 1e6
+}
+
+async fn magika(rounds: usize) {
+    let Some(folder) = std::env::var_os("LLMESH_MAGIKA_DIR") else {
+        println!("magika: LLMESH_MAGIKA_DIR is not set; left out");
+        return;
+    };
+    let store_folder = TempDir::new().unwrap();
+    let store = ModelStore::open(store_folder.path()).unwrap();
+    let imported = store.import(&Path::new(&folder).join("model.onnx"), None).unwrap();
+    let engine = Arc::new(Engine::start(store, EngineConfig::default()).unwrap());
+    let (signature, _) = engine
+        .inspect(imported.content_id, &[("batch".to_owned(), 1)].into_iter().collect())
+        .unwrap();
+    let mut model = world::model();
+    model.manifest.content_id = imported.content_id;
+    model.manifest.size = imported.size;
+    model.manifest.signature = signature;
+    let reference = llmesh_engine::ModelRef::from(&model.manifest);
+    let pair = Pair::start(engine.clone(), model, &std::env::temp_dir()).await;
+
+    let numbers: Vec<u8> = (0..2048i32).flat_map(|i| (i % 256).to_le_bytes()).collect();
+    let tensor = MeshTensor::new("bytes", ElementType::I32, &[1, 2048], numbers).unwrap();
+    let inputs = MeshTensors::new(vec![tensor]).unwrap();
+    let request = RunRequest {
+        model: reference,
+        inputs: Tensors::try_from(inputs.clone()).unwrap(),
+    };
+    let (mut bare, mut meshed) = (Vec::new(), Vec::new());
+    for round in 0..rounds + 20 {
+        let began = Instant::now();
+        engine.execute(request.clone()).await.unwrap();
+        let alone = began.elapsed();
+        let over = pair.ask(&inputs).await;
+        if round >= 20 {
+            bare.push(alone);
+            meshed.push(over);
+        }
+    }
+    let (b, m) = (percentile(&mut bare, 50), percentile(&mut meshed, 50));
+    println!(
+        "magika      engine alone p50 {b:.0} us, over one hop p50 {m:.0} us (p95 {:.0}): ratio {:.3}, added {:.0} us",
+        percentile(&mut meshed, 95),
+        m / b,
+        m - b
+    );
+    pair.stop().await;
+}
+
+async fn identity(name: &str, root: &Path, rounds: usize) {
+    let executor = world::AddOne::new();
+    let pair = Pair::start(executor, world::model(), root).await;
+    let inputs = small();
+    let mut samples = Vec::new();
+    for round in 0..rounds + 20 {
+        let took = pair.ask(&inputs).await;
+        if round >= 20 {
+            samples.push(took);
+        }
+    }
+    println!(
+        "identity    {name}: p50 {:.0} us, p95 {:.0} us over the hop",
+        percentile(&mut samples, 50),
+        percentile(&mut samples, 95)
+    );
+    pair.stop().await;
+}
+
+fn small() -> MeshTensors {
+    let tensor = MeshTensor::new("x", ElementType::U8, &[16], vec![7; 16]).unwrap();
+    MeshTensors::new(vec![tensor]).unwrap()
+}
+
+async fn paid(requests: usize) {
+    const AT_A_TIME: usize = 32;
+    let pair = Arc::new(Pair::start(world::AddOne::new(), world::model(), &std::env::temp_dir()).await);
+    let inputs = small();
+    pair.ask(&inputs).await;
+    let began = Instant::now();
+    let left = Arc::new(std::sync::atomic::AtomicUsize::new(requests));
+    let tasks: Vec<_> = (0..AT_A_TIME)
+        .map(|_| {
+            let (pair, inputs, left) = (pair.clone(), inputs.clone(), left.clone());
+            tokio::spawn(async move {
+                use std::sync::atomic::Ordering::SeqCst;
+                while left.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1)).is_ok() {
+                    pair.ask(&inputs).await;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    let owed = FEE * (requests as u128 + 1);
+    until("the claim", || {
+        pair.world.block();
+        (pair.world.lane(0, 0).paid == owed).then_some(())
+    })
+    .await;
+    let transactions = pair.world.state().claims.len();
+    println!(
+        "paid        {requests} requests, {AT_A_TIME} at a time: {:.0} a second; settled by {transactions} transactions: {:.0} \
+         requests each",
+        requests as f64 / seconds,
+        requests as f64 / transactions as f64
+    );
+    if let Ok(pair) = Arc::try_unwrap(pair).map_err(drop) {
+        pair.stop().await;
+    }
+}
