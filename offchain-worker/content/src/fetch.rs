@@ -36,7 +36,7 @@ pub struct FetchOptions {
     pub active_peers: usize,
     /// Requests under way to one peer. It begins with 2 and grows while that makes the peer deliver faster.
     pub max_window: u32,
-    /// Requests under way to all peers, which bounds the memory: a chunk each.
+    /// Requests under way to all peers, beyond the first to each. It bounds the memory: a chunk for each request.
     pub max_in_flight: u32,
     /// A peer that is silent for so long while it is asked for something is put to rest. Doubled for a peer that was
     /// silent before.

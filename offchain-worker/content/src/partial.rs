@@ -208,9 +208,15 @@ impl Partial {
         }
     }
 
-    /// Makes everything written so far durable.
+    /// Makes everything written so far durable, the file's name included.
     pub fn sync(&self) -> Result<(), ContentError> {
-        self.file.sync_data().map_err(|e| ContentError::io(&self.path, e))
+        self.file
+            .sync_data()
+            .map_err(|e| ContentError::io(&self.path, e))?;
+        if !self.named.swap(true, Ordering::Relaxed) {
+            self.path.parent().map_or(Ok(()), sync_folder)?;
+        }
+        Ok(())
     }
 
     pub fn file(&self) -> &File {

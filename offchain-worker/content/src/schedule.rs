@@ -28,7 +28,7 @@ pub(crate) type Lane = usize;
 pub(crate) struct Rules {
     pub start_window: u32,
     pub max_window: u32,
-    /// Requests under way to all peers together.
+    /// Requests under way to all peers together, beyond the first of each.
     pub max_in_flight: u32,
     /// A peer with requests under way that has said nothing for so long is silent. Doubled after each silence, up to
     /// four times.
@@ -230,11 +230,12 @@ impl Schedule {
 
     /// The next chunk to ask this peer for, if it is to be asked for one now.
     pub fn next(&mut self, now: Duration, lane: Lane) -> Option<u32> {
-        if self.in_flight >= self.rules.max_in_flight {
-            return None;
-        }
         let peer = self.peers.get(lane)?;
         let under_way = peer.in_flight.len() as u32;
+        // One request is always allowed: otherwise the silent could keep all others from being asked.
+        if under_way > 0 && self.in_flight >= self.rules.max_in_flight {
+            return None;
+        }
         if peer.standing != Standing::Active || under_way >= peer.window.min(peer.ceiling) {
             return None;
         }
@@ -417,6 +418,9 @@ impl Schedule {
                 self.rest(now, lane);
                 silent.push(lane);
             }
+            if self.is_exhausted(lane) {
+                self.rest(now, lane);
+            }
             if let Some(peer) = self.peers.get_mut(lane)
                 && let Standing::RestsUntil(until) = peer.standing
                 && now >= until
@@ -441,6 +445,17 @@ impl Schedule {
         let look =
             (self.remaining > 0 && self.peers.iter().any(idle)).then(|| now + Duration::from_millis(50));
         silences.chain(rests).chain(look).min()
+    }
+
+    /// Whether the peer has none of the chunks that are left. After a rest it may have got some.
+    fn is_exhausted(&self, lane: Lane) -> bool {
+        self.peers.get(lane).is_some_and(|peer| {
+            peer.standing == Standing::Active
+                && peer.in_flight.is_empty()
+                && peer.storing == 0
+                && !self.todo.is_empty()
+                && self.todo.iter().all(|index| peer.lacks.contains(index))
+        })
     }
 
     /// When this peer is silent for too long, if it goes on like this.
@@ -517,6 +532,8 @@ mod tests {
         Flaky,
         /// Right, but refuses a third request at a time.
         Busy,
+        /// Gets a chunk every 100 ms itself.
+        Growing,
     }
 
     #[derive(Clone, Copy, Debug)]
@@ -609,6 +626,10 @@ mod tests {
                 Kind::Lacking => Outcome::Fails(Failure::Lacking),
                 Kind::Busy if sim.live.len() > 2 => Outcome::Fails(Failure::Busy),
                 Kind::Busy => Outcome::Right,
+                Kind::Growing if u128::from(index) * 100 > self.now.as_millis() => {
+                    Outcome::Fails(Failure::Lacking)
+                }
+                Kind::Growing => Outcome::Right,
                 Kind::Flaky => match (sim.asked * 7 + u64::from(index)) % 9 {
                     0..6 => Outcome::Right,
                     6 => Outcome::Fails(Failure::Trouble),
@@ -731,7 +752,7 @@ mod tests {
                     "chunk {index}: {requests} requests, {failures} failures"
                 );
             }
-            assert!(self.most <= rules.max_in_flight);
+            assert!(self.most <= rules.max_in_flight + self.nodes.len() as u32);
         }
     }
 
@@ -823,6 +844,15 @@ mod tests {
         assert!((1..=8).contains(&refused), "{refused}");
     }
 
+    /// A peer that is fetching the file itself is asked again for what it did not have.
+    #[test]
+    fn a_growing_peer_is_enough() {
+        let sim = run(200, &[node(Kind::Growing, 1, 1)]);
+        assert!((20..60).contains(&sim.now.as_secs()), "{:?}", sim.now);
+        // The last chunks are few enough not to be a row of refusals.
+        run(3, &[node(Kind::Growing, 1, 1)]);
+    }
+
     #[test]
     fn a_liar_costs_its_chunks_only() {
         let sim = run(100, &[node(Kind::Liar, 1, 1), node(Kind::Honest, 1, 1)]);
@@ -891,6 +921,7 @@ mod tests {
         Kind::Lacking,
         Kind::Flaky,
         Kind::Busy,
+        Kind::Growing,
     ];
     const HOPELESS: &[Kind] = &[Kind::Liar, Kind::Silent, Kind::Absent, Kind::Cut, Kind::Lacking];
 
@@ -911,10 +942,9 @@ mod tests {
             let mut nodes = others;
             nodes.insert(place.index(nodes.len() + 1), honest);
             let missing = (0..chunks).filter(|index| !have[*index as usize]).collect::<Vec<_>>();
-            // The silent may hold all requests that are allowed; their patience ends.
             let rules = Rules { max_in_flight, ..Rules::default() };
             let mut sim = Sim::new(chunks, &missing, &nodes, rules.clone(), Duration::from_micros(store_micros));
-            prop_assert!(sim.run(Duration::from_secs(100_000)));
+            prop_assert!(sim.run(Duration::from_secs(1000)), "{} missing", sim.schedule.remaining());
             sim.check(&rules);
             for (index, requests) in sim.requests.iter().enumerate() {
                 let was_missing = !have[index];

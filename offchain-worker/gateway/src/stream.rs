@@ -43,7 +43,9 @@ enum Phase {
 /// Looks for the empty line that ends a head.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum HeadEnd {
+    /// Before the first line; empty lines there are skipped.
     #[default]
+    Start,
     Within,
     /// After a line's end.
     Line,
@@ -57,6 +59,7 @@ impl HeadEnd {
         for (i, byte) in bytes.iter().enumerate() {
             *self = match (*byte, *self) {
                 (b'\n', Self::Line | Self::Return) => return Some(i.saturating_add(1)),
+                (b'\r' | b'\n', Self::Start) => Self::Start,
                 (b'\n', Self::Within) => Self::Line,
                 (b'\r', Self::Line) => Self::Return,
                 _ => Self::Within,
@@ -211,6 +214,10 @@ impl AsyncRead for Stream {
                     return Poll::Ready(Err(Error::new(ErrorKind::InvalidData, why)));
                 }
             }
+            Phase::Http if this.upgrade.load(Ordering::Relaxed) => {
+                // Never so, as both this and the HTTP library take the head to end at the same place.
+                return Poll::Ready(Err(ErrorKind::InvalidData.into()));
+            }
             Phase::Between | Phase::Http => {}
         }
         Poll::Ready(Ok(()))
@@ -281,6 +288,8 @@ mod tests {
             ("GET / HTTP/1.1\r\na: b\r\n\r\n", Some(24)),
             ("GET / HTTP/1.1\r\na: b\r\n\r", None),
             ("GET / HTTP/1.1\r\r\n", None),
+            ("\r\n\r\n\n\nGET / HTTP/1.1\r\n\r\nrest", Some(24)),
+            ("\r\n\r\n", None),
             ("", None),
         ] {
             assert_eq!(HeadEnd::default().find(text.as_bytes()), length, "{text:?}");

@@ -13,8 +13,7 @@
 
 use bytes::Bytes;
 use futures::{
-    AsyncRead as _, AsyncReadExt, AsyncWrite as _, AsyncWriteExt, FutureExt, StreamExt, future::BoxFuture,
-    stream::FuturesUnordered,
+    AsyncReadExt, AsyncWriteExt, FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered,
 };
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, noise,

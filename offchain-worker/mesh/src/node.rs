@@ -930,6 +930,7 @@ impl Node {
         } else {
             self.leave_table(&peer);
         }
+        self.go_direct(peer);
         for reply in self.waiting.remove(&peer).unwrap_or_default() {
             answer(reply, Ok(()));
         }
@@ -950,6 +951,39 @@ impl Node {
             if outbound && self.ready() <= 2 * self.shared.limits.target_peers {
                 self.exchange(peer);
             }
+        }
+    }
+
+    /// Dials a peer that is connected through a relay only and names direct addresses. Hole punching is for the case that
+    /// neither side can be dialled; where one can, that is simpler and surer.
+    fn go_direct(&mut self, peer: PeerId) {
+        let Some(known) = self.peers.get(&peer) else {
+            return;
+        };
+        if known.connections.values().any(|connection| !connection.relayed) {
+            return;
+        }
+        let direct: Vec<Multiaddr> = known
+            .addresses
+            .iter()
+            .filter(|address| !address::is_relayed(address))
+            .cloned()
+            .collect();
+        if direct.is_empty() {
+            return;
+        }
+        let opts = DialOpts::peer_id(peer)
+            .condition(PeerCondition::Always)
+            .addresses(direct)
+            .build();
+        let connection = opts.connection_id();
+        if self.swarm.dial(opts).is_ok() {
+            let dial = Dial {
+                peer: Some(peer),
+                reply: None,
+                test: false,
+            };
+            self.dials.insert(connection, dial);
         }
     }
 
@@ -1308,6 +1342,7 @@ impl Node {
         // Who passes on what has no standing may know a newer block: that is not held against it.
         let banned = self.swarm.behaviour().guard.bans.holds(&author, Instant::now());
         if banned || !self.shared.standing(&author) || !self.shared.rates.gossip.allow(&author, 1) {
+            tracing::debug!(%author, %from, %topic, banned, "gossip ignored");
             counting.gossip_ignored.add();
             return GossipVerdict::Ignore;
         }

@@ -190,17 +190,19 @@ async fn a_killed_peer_fails_calls_quickly_and_is_called_again_when_it_is_back()
             .unwrap(),
         "x"
     );
+    let (progress, mut begun) = tokio::sync::mpsc::channel(1);
     let waiting = {
         let (mesh, peer) = (client.mesh.clone(), host.peer);
         tokio::spawn(async move {
             let call = Call {
                 header: "wait".into(),
+                progress: Some(progress),
                 ..call(b"")
             };
             mesh.call(peer, Kind::Inference, call).await
         })
     };
-    host.until("at work", |status| status.counters.served >= 2).await;
+    begun.recv().await.unwrap();
     let peer = host.peer;
     drop(host);
     let killed = tokio::time::Instant::now();
@@ -285,15 +287,17 @@ async fn stop_is_orderly_and_quick() {
         .connect(host.peer, vec![host.address().await])
         .await
         .unwrap();
+    let (progress, mut begun) = tokio::sync::mpsc::channel(1);
     let slow = Call {
         header: "slow".into(),
+        progress: Some(progress),
         ..call(b"at work")
     };
     let at_work = {
         let (mesh, peer) = (client.mesh.clone(), host.peer);
         tokio::spawn(async move { mesh.call(peer, Kind::Inference, slow).await })
     };
-    host.until("at work", |status| status.counters.served == 1).await;
+    begun.recv().await.unwrap();
     let begun = tokio::time::Instant::now();
     host.mesh.stop().await;
     assert_eq!(at_work.await.unwrap().unwrap(), "at work", "what is at work ends");

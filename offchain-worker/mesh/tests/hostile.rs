@@ -251,5 +251,5 @@ async fn a_flood_of_requests_is_refused_and_others_are_served() {
             Err(other) => panic!("{other:?}"),
         }
     }
-    assert!((20..100).contains(&answered), "{answered}");
+    assert!((15..100).contains(&answered), "{answered}");
 }

@@ -1,7 +1,7 @@
 //! Brings vouchers to the chain: many channels in one extrinsic, when it is worth the fee or time runs out.
 
-use super::{chainview::ChainView, directory::Directory};
-use llmesh_chain::{ChainError, HeadState, Included, Signer, Wait, calls};
+use super::chainview::ChainView;
+use llmesh_chain::{ChainApi, ChainError, HeadState, Included, Signer, Wait, calls};
 use llmesh_payments::{ClaimPolicy, LaneFacts, LaneKey, PayeeBook};
 use llmesh_primitives::{ChannelId, Claim, LaneId, channel::MAX_CLAIMS};
 use std::{
@@ -25,7 +25,6 @@ const LAST_CLAIMS: Duration = Duration::from_secs(15);
 pub(crate) struct Parts {
     pub book: Arc<PayeeBook>,
     pub chain: Arc<ChainView>,
-    pub directory: Directory,
     pub signer: Signer,
     /// Claim a lane when so much can be claimed, in planck.
     pub above: u128,
@@ -90,9 +89,13 @@ async fn asked(stop: &mut watch::Receiver<bool>) {
 impl Parts {
     /// Looks at what the chain says of our lanes, and claims what is due.
     async fn look(&self, block: u32) {
-        let account = self.signer.account_id();
-        let stake = self.directory.snapshot().host(&account).map_or(0, |host| host.stake);
-        self.book.set_stake_limit(stake);
+        match self.chain.client().operator(self.signer.account_id()).await {
+            Ok(stake) => {
+                let stake = stake.map_or(0, |s| s.own.saturating_add(s.delegated));
+                self.book.set_stake_limit(stake);
+            }
+            Err(error) => tracing::debug!(%error, "the stake was not read"),
+        }
         if let Err(error) = self.refresh(block).await {
             tracing::debug!(%error, "the lanes were not read");
             return;

@@ -14,7 +14,7 @@ use super::{
     serve::{self, HostService},
 };
 use crate::embedded::models_folder;
-use llmesh_chain::{ChainError, HeadState, NodeClient, Signer};
+use llmesh_chain::{ChainApi, ChainError, HeadState, NodeClient, Signer};
 use llmesh_content::{ContentError, Store, StoreConfig};
 use llmesh_engine::Executor;
 use llmesh_gateway::{GatewayConfig, Server, ServerError, Token};
@@ -150,6 +150,9 @@ impl Net {
             PayerPolicy::default(),
         )?);
 
+        let stake = client.operator(account).await?;
+        payee.set_stake_limit(stake.map_or(0, |s| s.own.saturating_add(s.delegated)));
+
         let directory = Directory::new();
         directory.refresh(&*client, &[account]).await?;
         let mesh_config = Config {
@@ -235,7 +238,6 @@ impl Net {
         let claimer = claims::spawn(claims::Parts {
             book: payee.clone(),
             chain: chain.clone(),
-            directory: directory.clone(),
             signer,
             above: config.claim_above,
         });
@@ -317,15 +319,16 @@ impl Net {
         &self.shared.directory
     }
 
-    /// Ends at once, as a crash would, but for the files that are closed.
+    /// Breaks off: nothing is finished and nothing claimed. What is on disk is as after a crash.
     pub async fn kill(mut self) {
         self.tasks.abort_all();
-        self.mesh_task.abort();
+        self.claimer.kill();
         if let Some(task) = self.gateway_task.take() {
             task.abort();
         }
-        self.claimer.kill();
-        let _ = self.mesh_task.await;
+        self.scheduler.stop();
+        self.shared.mesh.stop().await;
+        let _ = tokio::time::timeout(DRAIN, self.mesh_task).await;
     }
 
     /// Leaves in order: takes nothing new, finishes what is under way, claims what was earned, says goodbye.

@@ -113,6 +113,7 @@ async fn a_host_that_dies_in_mid_request_costs_time_and_nothing_else() {
     let dead_account = dead.account();
     let kept = dead.folder;
     dead.net.kill().await;
+    dead.executor.die();
     let done = asked.await.unwrap().unwrap();
     assert_eq!(answer(&done), [2]);
     assert_eq!(done.receipt.host, alive.account());
@@ -289,6 +290,10 @@ fn now() -> u64 {
     since.as_millis() as u64
 }
 
+fn done(received: Received) {
+    assert!(matches!(&received, Received::Answer(Answer::Done { .. })), "{received:?}");
+}
+
 fn refusal(received: Received) -> Refusal {
     match received {
         Received::Answer(Answer::Refused(refusal)) | Received::Plain(refusal) => refusal,
@@ -387,10 +392,7 @@ async fn every_field_of_terms_and_vouchers_counts() {
 
     // What is right is still served.
     let ask = stranger.ask(stranger.terms(), good());
-    assert!(matches!(
-        stranger.plainly(&ask).await,
-        Received::Answer(Answer::Done { .. })
-    ));
+    done(stranger.plainly(&ask).await);
     // The same voucher does not pay twice.
     let again = stranger.plainly(&stranger.ask(stranger.terms(), good())).await;
     assert_eq!(voucher_fault(again), VoucherFault::TooLittle);
@@ -418,10 +420,7 @@ async fn a_request_that_comes_twice_is_computed_and_charged_once() {
     assert_eq!(server.executor.runs(), 1);
     // The next voucher needs to be one fee higher, not three.
     let next = stranger.ask(stranger.terms(), stranger.voucher(2, 2 * FEE));
-    assert!(matches!(
-        stranger.plainly(&next).await,
-        Received::Answer(Answer::Done { .. })
-    ));
+    done(stranger.plainly(&next).await);
     stranger.mesh.stop().await;
     stop([server]).await;
 }
@@ -463,10 +462,7 @@ async fn what_a_relay_changes_is_noticed() {
         let answer = stranger.mesh.call(server.peer(), Kind::Inference, call).await.unwrap();
         assert_eq!(answer[..2], [VERSION, 0], "a refusal in clear");
     }
-    assert!(matches!(
-        stranger.plainly(&ask()).await,
-        Received::Answer(Answer::Done { .. })
-    ));
+    done(stranger.plainly(&ask()).await);
     stranger.mesh.stop().await;
     stop([server]).await;
 }

@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
 
 pub const MODEL: u32 = 7;
-pub const FEE: u128 = 1_000_000;
+pub const FEE: u128 = 1_000_000_000;
 pub const FILE: &[u8] = b"a file that stands for a model";
 
 type BookChannel = Channel<AccountId32, u32>;
@@ -351,10 +351,17 @@ impl NodeClient for World {
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    Open,
+    Shut,
+    Dead,
+}
+
 /// Adds one to each byte; waits at a gate that a test can close.
 pub struct AddOne {
     pub runs: AtomicUsize,
-    open: watch::Sender<bool>,
+    gate: watch::Sender<Gate>,
     pub begun: Notify,
 }
 
@@ -362,17 +369,22 @@ impl AddOne {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             runs: AtomicUsize::new(0),
-            open: watch::channel(true).0,
+            gate: watch::channel(Gate::Open).0,
             begun: Notify::new(),
         })
     }
 
     pub fn shut(&self) {
-        self.open.send_replace(false);
+        self.gate.send_replace(Gate::Shut);
     }
 
     pub fn let_through(&self) {
-        self.open.send_replace(true);
+        self.gate.send_replace(Gate::Open);
+    }
+
+    /// What is at work never ends with a result.
+    pub fn die(&self) {
+        self.gate.send_replace(Gate::Dead);
     }
 
     pub fn runs(&self) -> usize {
@@ -397,8 +409,14 @@ impl Executor for AddOne {
     async fn execute(&self, request: RunRequest) -> Result<Execution, EngineError> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         self.begun.notify_one();
-        let mut open = self.open.subscribe();
-        open.wait_for(|open| *open).await.map_err(|_| EngineError::Stopped)?;
+        let mut gate = self.gate.subscribe();
+        let state = *gate
+            .wait_for(|gate| *gate != Gate::Shut)
+            .await
+            .map_err(|_| EngineError::Stopped)?;
+        if state == Gate::Dead {
+            return Err(EngineError::Stopped);
+        }
         let data: Vec<u8> = request.inputs[0].data.iter().map(|b| b.wrapping_add(1)).collect();
         let outputs = Tensor::new("y", ElementType::U8, &[data.len() as u32], data).unwrap();
         Ok(Execution {
@@ -476,9 +494,16 @@ pub async fn start_with(
     };
     let executor = AddOne::new();
     let used = other.unwrap_or_else(|| executor.clone());
-    let net = Net::start(config, world.clone(), used, signer.clone())
-        .await
-        .unwrap();
+    // A life before this one may still hold its files for a moment.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let net = loop {
+        let started = Net::start(config.clone(), world.clone(), used.clone(), signer.clone()).await;
+        match started {
+            Ok(net) => break net,
+            Err(error) if tokio::time::Instant::now() > deadline => panic!("{error}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    };
     let address = until("an address to listen on", || net.addresses().first().cloned()).await;
     let address = address.with_p2p(net.peer_id()).unwrap_or_else(|address| address);
     let node = Node {

@@ -522,6 +522,48 @@ async fn hostile_sockets_are_bounded() {
         words.send(text).await;
         assert!(words.receive().await.unwrap()["error"]["code"].is_i64(), "{text}");
     }
+    // Frames that come along with the handshake, or after empty lines, are seen as well.
+    for before in ["", "\r\n\r\n"] {
+        let mut early = server.connect().await;
+        let head = format!(
+            "{before}GET / HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
+        );
+        let call = r#"{"jsonrpc":"2.0","id":5,"method":"mesh_status"}"#;
+        let frame = [Socket::head(1, call.len() as u64), call.as_bytes().to_vec()].concat();
+        early
+            .write_all(&[head.as_bytes(), &frame].concat())
+            .await
+            .unwrap();
+        assert_eq!(
+            read_reply(&mut early).await.map(|r| r.status),
+            Some(101),
+            "{before:?}"
+        );
+        early.write_all(&Socket::head(1, 20_001)).await.unwrap();
+        assert!(ends(&mut early).await, "{before:?}");
+        let mut early = server.connect().await;
+        early
+            .write_all(&[head.as_bytes(), &frame, &Socket::head(1, 20_001)].concat())
+            .await
+            .unwrap();
+        assert!(ends(&mut early).await, "{before:?}");
+    }
+    // A second request on a connection can not become one.
+    let mut second = server.connect().await;
+    second
+        .write_all(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(read_reply(&mut second).await.unwrap().status, 200);
+    second
+        .write_all(
+            b"GET / HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+              sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n",
+        )
+        .await
+        .unwrap();
+    assert_eq!(read_reply(&mut second).await.unwrap().status, 400);
     // Nothing but pings, and messages that are no calls: a flood of frames is out as well.
     for flood in [Socket::head(9, 0), [Socket::head(1, 1), vec![b'x']].concat()] {
         let mut socket = Socket::open(server.address, "").await.unwrap();

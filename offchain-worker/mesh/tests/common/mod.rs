@@ -52,9 +52,11 @@ impl Service for Echo {
             return Err(Reject::new(7, "as you wish"));
         }
         if request.header.as_ref() == b"slow" {
+            request.progress.send(Bytes::from_static(b"begun")).await;
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
         if request.header.as_ref() == b"wait" {
+            request.progress.send(Bytes::from_static(b"begun")).await;
             request.cancelled.cancelled().await;
         }
         Ok(request.body)
@@ -108,12 +110,12 @@ impl Node {
     /// The first address it listens on.
     pub async fn address(&self) -> Multiaddr {
         let mut addresses = self.mesh.listen_addresses();
-        let found = tokio::time::timeout(PATIENCE, addresses.wait_for(|all| !all.is_empty()))
+        let listening = addresses.wait_for(|all| !all.is_empty());
+        let all = tokio::time::timeout(PATIENCE, listening)
             .await
             .expect("listens")
-            .unwrap()[0]
-            .clone();
-        found
+            .unwrap();
+        all[0].clone()
     }
 
     /// Its address with its id, as bootstrap addresses are.

@@ -41,6 +41,8 @@ pub fn rogue(key: Keypair, authenticity: gossipsub::MessageAuthenticity) -> Swar
             let me = key.public().to_peer_id();
             let protocol = libp2p::StreamProtocol::try_from_owned(format!("{CHAIN_NAME}/kad/1")).unwrap();
             let mut config = kad::Config::new(protocol);
+            // It looks for nobody by itself.
+            config.set_kbucket_inserts(kad::BucketInserts::Manual);
             // Answers are as long as the rogue likes.
             config
                 .set_replication_factor(NonZeroUsize::new(1_000).unwrap())
@@ -85,7 +87,6 @@ pub async fn join(swarm: &mut Swarm<Rogue>, peer: PeerId, address: Multiaddr) {
     for address in own {
         swarm.add_external_address(address);
     }
-    swarm.behaviour_mut().kad.add_address(&peer, address.clone());
     swarm
         .dial(DialOpts::peer_id(peer).addresses(vec![address]).build())
         .unwrap();

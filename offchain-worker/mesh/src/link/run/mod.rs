@@ -560,6 +560,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Run<S> {
             Some((code, message)) => {
                 self.sending.reason(Kind::Goodbye, 0, code, message);
                 let until = Instant::now() + GOODBYE_TIME.min(self.config.stall);
+                // No other timer may move this one.
+                self.armed = Some(self.started);
                 self.sleep = Some(Box::pin(tokio::time::sleep_until(until)));
                 self.state = State::Ending {
                     end,
