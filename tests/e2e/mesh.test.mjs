@@ -35,10 +35,8 @@ const asFerdie = (...args) => ['--dev-key', 'ferdie', '--base-path', client, ...
 const infer = (node, gateway, ...args) =>
   cli(node, asFerdie('infer', MODEL, '--input', tensor(), '--gateway', gateway, '--budget', BUDGET, ...args));
 
-const labelOf = (outputs) => {
-  const [{ data }] = outputs;
-  return magika.topLabel(data).label;
-};
+/** The label for what a host answered: numbers, one for each label. */
+const labelOf = ([{ data }]) => magika.topLabel(new Uint8Array(Float32Array.from(data).buffer)).label;
 
 async function http(url, options = {}) {
   const response = await fetch(url, { signal: AbortSignal.timeout(60_000), ...options });
@@ -109,7 +107,7 @@ it('HTTP in the Open Inference Protocol: metadata, readiness, and an answer that
     const { status, body } = await http(`${first.gateway}/v2/models/${name}/infer`, request);
     return status === 200 && body;
   }, { timeout: 60_000 });
-  assert.equal(magika.topLabel(rich.outputs[0].data).label, 'python');
+  assert.equal(labelOf(rich.outputs), 'python');
   const unknown = await http(`${first.gateway}/v2/models/${encodeURIComponent('no/model')}`);
   assert.equal(unknown.status, 404);
 });
@@ -128,7 +126,7 @@ it('hosts claim, and the money is split', async () => {
 
 it('a worker that lacks the model fetches it from its peers', async () => {
   const [first] = network.workers;
-  const third = await network.addWorker({ name: 'worker-3', key: 'One', node: network.nodes[0], mesh: true });
+  const third = await network.addWorker({ name: 'worker-3', key: 'Eve', node: network.nodes[0], mesh: true });
   const offered = await third.cli('offer', `${magika.NAME}@${magika.VERSION}`, '--from', await first.meshAddress(), '--mesh-local');
   assert.ok(offered.block > 0);
   const sha = (file) => createHash('sha256').update(readFileSync(file)).digest('hex');

@@ -659,9 +659,13 @@ impl<'a, 'm, P: Peers, F: Fn(Progress)> Run<'a, 'm, P, F> {
             });
         }
         let (peers, id) = (self.finder.peers, self.partial.id);
+        let order = self.schedule.order();
         loop {
             let mut sent = false;
-            for (number, lane) in self.lanes.iter_mut().enumerate() {
+            for &number in &order {
+                let Some(lane) = self.lanes.get_mut(number) else {
+                    continue;
+                };
                 let Some(index) = self.schedule.next(now, number) else {
                     continue;
                 };

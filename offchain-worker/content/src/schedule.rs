@@ -4,7 +4,7 @@
 //!
 //! # Rules
 //! - A chunk is asked for from one peer at a time, the lowest first. It is asked for again only after a failure
-//!   (wrong bytes, a refusal, a cut, silence), and once more at the end of the file, when a peer that has nothing else to do
+//!   (wrong bytes, a refusal, a cut, silence), and from a second peer at the end of the file, when a peer that has nothing else to do
 //!   would have it earlier than the one who was asked (the faster copy wins, the other is cancelled). So the number of requests
 //!   for a chunk is at most 2 + its failures.
 //! - A peer's window, the number of its requests under way, begins at [`Rules::start_window`] and follows what the peer
@@ -13,7 +13,8 @@
 //!   capacity it stays. Requests that wait for each other at the peer make the latency look long, so it is measured anew
 //!   with a single request every [`Rules::probe`].
 //! - A wrong byte ends a peer's part in this fetch. So does not having the file.
-//! - A peer that is silent, cut off or out of order rests for a while, longer each time in a row.
+//! - A peer that is silent, cut off or out of order rests for a while, longer each time in a row, and is asked after all
+//!   others.
 
 use crate::partial::Bits;
 use std::{
@@ -152,7 +153,7 @@ pub(crate) struct Schedule {
     rules: Rules,
     /// Not done and asked from nobody.
     todo: BTreeSet<u32>,
-    /// Those asked for, and those of `todo` that were doubled before.
+    /// Those asked for.
     flights: HashMap<u32, Flight>,
     done: Bits,
     remaining: u32,
@@ -226,6 +227,14 @@ impl Schedule {
     #[cfg(test)]
     pub fn window(&self, lane: Lane) -> u32 {
         self.peers[lane].window
+    }
+
+    /// The peers in the order in which they are to be asked. Those that failed last come last: else a chunk could go from one
+    /// silent peer to the next for ever.
+    pub fn order(&self) -> Vec<Lane> {
+        let mut order = (0..self.peers.len()).collect::<Vec<_>>();
+        order.sort_by_key(|lane| self.peers.get(*lane).map(|peer| peer.failures));
+        order
     }
 
     /// The next chunk to ask this peer for, if it is to be asked for one now.
@@ -502,6 +511,7 @@ impl Schedule {
         if let Some(flight) = self.flights.get_mut(&index) {
             flight.holders.retain(|holder| *holder != lane);
             if flight.holders.is_empty() && !self.done.get(index) {
+                self.flights.remove(&index);
                 self.todo.insert(index);
             }
         }
@@ -724,7 +734,7 @@ mod tests {
                 }
                 let mut sent = true;
                 while std::mem::take(&mut sent) {
-                    for lane in 0..self.lanes.len() {
+                    for lane in self.schedule.order() {
                         if let Some(index) = self.schedule.next(self.now, lane) {
                             self.send(lane, index);
                             sent = true;

@@ -33,7 +33,7 @@ pub(crate) struct Behaviour {
     pub kad: kad::Behaviour<Store>,
     pub gossip: gossip::Behaviour,
     pub autonat_client: Bounded<autonat::v2::client::Behaviour>,
-    pub autonat_server: autonat::v2::server::Behaviour,
+    pub autonat_server: Bounded<autonat::v2::server::Behaviour>,
     pub relay_client: relay::client::Behaviour,
     pub relay_server: Toggle<relay::Behaviour>,
     pub dcutr: dcutr::Behaviour,
@@ -79,6 +79,7 @@ pub(crate) fn build(
         relay.set_status(Some(relay::Status::Disable));
         relay
     });
+    let (local, tests) = (config.local_only, limits.address_test_rate);
     Ok(Behaviour {
         guard: guard::Behaviour::new(limits.clone(), rates.clone(), directory.clone()),
         streams: streams::Behaviour::new(names.clone(), served),
@@ -90,8 +91,8 @@ pub(crate) fn build(
         ),
         kad,
         gossip: gossip::behaviour(&config.keypair, names.clone(), limits, config.local_only)?,
-        autonat_client: Bounded::new(autonat::v2::client::Behaviour::default(), config.local_only),
-        autonat_server: autonat::v2::server::Behaviour::default(),
+        autonat_client: Bounded::new(autonat::v2::client::Behaviour::default(), local, tests),
+        autonat_server: Bounded::new(autonat::v2::server::Behaviour::default(), local, tests),
         relay_client,
         relay_server: relay_server.into(),
         dcutr: dcutr::Behaviour::new(me),

@@ -193,8 +193,11 @@ pub struct Limits {
     pub connection_rate: Rate,
     /// New inbound connections from everywhere.
     pub connection_rate_total: Rate,
-    /// Dials that this node does for reasons of its own or of others (not those of `call` and `connect`).
+    /// Dials by libp2p's protocols on behalf of others or of the DHT. Those of `call`, `connect` and of the node's own
+    /// upkeep are bounded in number instead.
     pub dial_rate: Rate,
+    /// Dials that tell others whether their addresses are reachable.
+    pub address_test_rate: Rate,
     /// Links opened by one peer.
     pub link_rate: Rate,
     /// Requests by one peer without standing.
@@ -284,6 +287,7 @@ impl Default for Limits {
             connection_rate: Rate::new(10, 64),
             connection_rate_total: Rate::new(200, 400),
             dial_rate: Rate::new(20, 100),
+            address_test_rate: Rate::new(2, 20),
             link_rate: Rate::new(4, 32),
             request_rate: Rate::new(5_000, 10_000),
             request_rate_standing: Rate::new(50_000, 100_000),

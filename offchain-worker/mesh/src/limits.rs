@@ -16,7 +16,7 @@ use governor::{
 };
 use std::{hash::Hash, num::NonZeroU32, time::Duration};
 
-fn quota(rate: Rate) -> Quota {
+pub(crate) fn quota(rate: Rate) -> Quota {
     let per_second = NonZeroU32::new(rate.per_second).unwrap_or(NonZeroU32::MIN);
     let burst = NonZeroU32::new(rate.burst).unwrap_or(NonZeroU32::MIN);
     // `per_second` counts whole nanoseconds per cell; above 10^9 cells a second that is zero, which never limits.
@@ -81,6 +81,8 @@ pub(crate) struct Rates {
     connections_total: DefaultDirectRateLimiter,
     dials: DefaultDirectRateLimiter,
     pub links: Keyed<PeerId>,
+    /// How often a peer may tell anew who it is.
+    pub introductions: Keyed<PeerId>,
     requests: Keyed<PeerId>,
     requests_standing: Keyed<PeerId>,
     bytes: Keyed<PeerId>,
@@ -100,6 +102,7 @@ impl Rates {
             connections_total: RateLimiter::direct(quota(limits.connection_rate_total)),
             dials: RateLimiter::direct(quota(limits.dial_rate)),
             links: Keyed::new(limits.link_rate, peers),
+            introductions: Keyed::new(Rate::new(1, 16), peers),
             requests: Keyed::new(limits.request_rate, peers),
             requests_standing: Keyed::new(limits.request_rate_standing, peers),
             bytes: Keyed::new(limits.byte_rate, peers),
@@ -134,6 +137,7 @@ impl Rates {
         self.gossip.prune();
         for peers in [
             &self.links,
+            &self.introductions,
             &self.requests,
             &self.requests_standing,
             &self.bytes,

@@ -1,12 +1,13 @@
 //! Whether this node can be reached from outside, and what follows from it.
 
-use crate::address;
+use crate::{Rate, address, limits::quota};
+use governor::{DefaultDirectRateLimiter, RateLimiter};
 use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
     swarm::{
-        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
-        THandlerOutEvent, ToSwarm,
+        ConnectionDenied, ConnectionId, DialError, DialFailure, FromSwarm, NetworkBehaviour, THandler,
+        THandlerInEvent, THandlerOutEvent, ToSwarm,
     },
 };
 use std::{
@@ -92,20 +93,22 @@ impl Reach {
 /// Candidates for the node's own address that are kept for testing.
 const CANDIDATES: usize = 64;
 
-/// The AutoNAT client with a bound: it keeps every address that anybody ever claimed to see this node at, and asks
-/// others to dial it.
+/// AutoNAT with bounds. Its client keeps every address that anybody ever claimed to see this node at, and asks others
+/// to dial it; its server dials whatever it is asked to, as often as it is asked.
 pub(crate) struct Bounded<B> {
     inner: B,
     local: bool,
     seen: BTreeSet<Multiaddr>,
+    dials: DefaultDirectRateLimiter,
 }
 
 impl<B> Bounded<B> {
-    pub fn new(inner: B, local: bool) -> Self {
+    pub fn new(inner: B, local: bool, dials: Rate) -> Self {
         Self {
             inner,
             local,
             seen: BTreeSet::new(),
+            dials: RateLimiter::direct(quota(dials)),
         }
     }
 
@@ -187,7 +190,20 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Bounded<B> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        self.inner.poll(cx)
+        loop {
+            match self.inner.poll(cx) {
+                Poll::Ready(ToSwarm::Dial { opts }) if self.dials.check().is_err() => {
+                    // As if it had failed at once.
+                    let failure = DialFailure {
+                        peer_id: opts.get_peer_id(),
+                        error: &DialError::Aborted,
+                        connection_id: opts.connection_id(),
+                    };
+                    self.inner.on_swarm_event(FromSwarm::DialFailure(failure));
+                }
+                other => return other,
+            }
+        }
     }
 }
 
@@ -228,7 +244,7 @@ mod tests {
 
     #[test]
     fn claimed_addresses_are_bounded() {
-        let mut bounded = Bounded::new((), false);
+        let mut bounded = Bounded::new((), false, Rate::new(1, 1));
         let admitted = (0..1_000u32)
             .filter(|n| bounded.admits(&at(&format!("/ip4/8.8.{}.{}/tcp/1", n / 250, n % 250))))
             .count();

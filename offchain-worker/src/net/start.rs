@@ -99,6 +99,7 @@ pub struct Net {
     gateway_stop: watch::Sender<bool>,
     gateway_task: Option<JoinHandle<()>>,
     claimer: claims::Handle,
+    inference: Late,
     tasks: JoinSet<()>,
 }
 
@@ -188,7 +189,7 @@ impl Net {
             scheduler: scheduler.clone(),
         }));
         let forwarder = Arc::new(Forwarder::new(shared.clone(), Some(host), config.relays));
-        inference.set(forwarder.clone());
+        inference.set(Some(forwarder.clone()));
         let requester = Arc::new(Requester::new(requester::Parts {
             payer: signer.account32(),
             signer: payer,
@@ -275,6 +276,7 @@ impl Net {
             gateway_stop,
             gateway_task,
             claimer,
+            inference,
             tasks,
         })
     }
@@ -329,6 +331,7 @@ impl Net {
         self.scheduler.stop();
         self.shared.mesh.stop().await;
         let _ = tokio::time::timeout(DRAIN, self.mesh_task).await;
+        self.inference.set(None);
     }
 
     /// Leaves in order: takes nothing new, finishes what is under way, claims what was earned, says goodbye.
@@ -354,6 +357,7 @@ impl Net {
         if tokio::time::timeout(DRAIN, self.mesh_task).await.is_err() {
             tracing::warn!("the mesh did not end in time");
         }
+        self.inference.set(None);
     }
 }
 
@@ -427,13 +431,13 @@ pub(crate) struct Report {
     pub fetches: Vec<content::FetchState>,
 }
 
-/// A service that is named before it is there.
+/// A service that is named before it is there, and let go at the end: it holds the mesh, which holds its services.
 #[derive(Clone, Default)]
-struct Late(Arc<std::sync::OnceLock<Arc<Forwarder>>>);
+struct Late(Arc<RwLock<Option<Arc<Forwarder>>>>);
 
 impl Late {
-    fn set(&self, service: Arc<Forwarder>) {
-        let _ = self.0.set(service);
+    fn set(&self, service: Option<Arc<Forwarder>>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = service;
     }
 }
 
@@ -443,7 +447,8 @@ impl llmesh_mesh::Service for Late {
         &self,
         request: llmesh_mesh::Request,
     ) -> Result<bytes::Bytes, llmesh_mesh::link::Reject> {
-        match self.0.get() {
+        let service = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match service {
             Some(service) => service.serve(request).await,
             None => Err(llmesh_mesh::link::Reject::new(1, "starting")),
         }
