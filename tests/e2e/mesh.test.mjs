@@ -46,7 +46,9 @@ async function http(url, options = {}) {
 it('the command line asks any node: a channel is opened, the answer is right, the receipt holds', async () => {
   const [first] = network.workers;
   const receipt = join(network.dir, 'receipt.json');
-  const done = await infer(network.nodes[0], first.gateway, '--receipt', receipt);
+  const began = Date.now();
+  const done = await infer(network.nodes[0], first.gateway, '--receipt', receipt, '--log', 'info');
+  console.error(`# with a channel opened first: ${(Date.now() - began) / 1000} s`);
   assert.equal(labelOf(done.outputs), 'python');
   assert.ok(network.workers.some((w) => w.account.address === done.host));
   assert.ok(BigInt(done.price) > 0n);

@@ -8,13 +8,13 @@
 #[allow(dead_code)]
 mod tcp;
 
-use llmesh_content::{ContentId, FetchOptions, Phase, Progress, Server, Store, StoreConfig, fetch};
+use llmesh_content::{ContentId, FetchError, FetchOptions, Phase, Progress, Server, Store, StoreConfig, fetch};
 use std::{
-    cell::Cell,
     fs::File,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     path::Path,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -113,7 +113,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     File::open(&source)?.sync_all()?;
 
     let runtime = tokio::runtime::Runtime::new()?;
-    let peers = runtime.block_on(tcp::TcpPeers::connect(&addresses))?;
+    let peers = Arc::new(runtime.block_on(tcp::TcpPeers::connect(&addresses))?);
     let rate = |time: Duration| mib as f64 / time.as_secs_f64();
     let (mut plains, mut fetches, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     let (mut plain_cpu, mut fetch_cpu) = (0.0, 0.0);
@@ -134,17 +134,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             } else {
                 let store = Store::open(&root, StoreConfig::default())?;
                 let start = Instant::now();
-                let copied = Cell::new(Duration::ZERO);
-                let progress = |progress: Progress| {
-                    if progress.phase == Phase::Finishing {
-                        copied.set(start.elapsed());
-                    }
-                };
-                runtime.block_on(fetch(&store, &peers, id, size, options, progress))?;
-                fetch_time = Times {
-                    copied: copied.get(),
-                    all: start.elapsed(),
-                };
+                let (own, peers) = (store.clone(), peers.clone());
+                // As a task, as in the worker.
+                fetch_time = runtime.block_on(runtime.spawn(async move {
+                    let copied = Mutex::new(Duration::ZERO);
+                    let progress = |progress: Progress| {
+                        if progress.phase == Phase::Finishing {
+                            *copied.lock().expect("nobody panics") = start.elapsed();
+                        }
+                    };
+                    fetch(&own, &*peers, id, size, options, progress).await?;
+                    Ok::<_, FetchError>(Times {
+                        copied: copied.into_inner().expect("nobody panics"),
+                        all: start.elapsed(),
+                    })
+                }))??;
                 fetch_cpu += cpu()? - before;
                 assert!(store.contains(id));
                 drop(store);

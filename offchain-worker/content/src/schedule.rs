@@ -4,9 +4,9 @@
 //!
 //! # Rules
 //! - A chunk is asked for from one peer at a time, the lowest first. It is asked for again only after a failure
-//!   (wrong bytes, a refusal, a cut, silence), and from a second peer at the end of the file, when a peer that has nothing else to do
-//!   would have it earlier than the one who was asked (the faster copy wins, the other is cancelled). So the number of requests
-//!   for a chunk is at most 2 + its failures.
+//!   (wrong bytes, a refusal, a cut, silence), and from a second peer at the end of the file, when a peer that has
+//!   nothing else to do would have it earlier than the one who was asked (the faster copy wins, the other is cancelled).
+//!   So the number of requests for a chunk is at most 2 + its failures.
 //! - A peer's window, the number of its requests under way, begins at [`Rules::start_window`] and follows what the peer
 //!   delivers: twice the product of its highest recent rate and its lowest latency, as BBR does ("BBR: Congestion-Based
 //!   Congestion Control", Cardwell et al., 2016). Below the link's capacity this doubles the window every round; at the
@@ -852,6 +852,25 @@ mod tests {
         let sim = run(300, &[node(Kind::Busy, 100, 1)]);
         let refused = sim.failures.iter().sum::<u32>();
         assert!((1..=8).contains(&refused), "{refused}");
+    }
+
+    #[test]
+    fn silent_peers_do_not_pass_a_chunk_on_for_ever() {
+        let rules = Rules {
+            max_in_flight: 1,
+            ..Rules::default()
+        };
+        for chunks in 1..70 {
+            let nodes = [
+                node(Kind::Silent, 0, 0),
+                node(Kind::Silent, 0, 0),
+                node(Kind::Lacking, 147, 185),
+                node(Kind::Honest, 0, 191),
+            ];
+            let mut sim = Sim::new(chunks, &all(chunks), &nodes, rules.clone(), Duration::ZERO);
+            assert!(sim.run(Duration::from_secs(60)), "{chunks}: {:?}", sim.now);
+            sim.check(&rules);
+        }
     }
 
     /// A peer that is fetching the file itself is asked again for what it did not have.

@@ -7,9 +7,11 @@
 //!
 //! - *verify only*: `sp_runtime::MultiSignature::verify`, one by one, nothing written: what a host must at least do if it
 //!   uses the chain's own function.
-//! - *one commit each*: the same, and one synced redb transaction a voucher, of the same row: the peer.
+//! - *one commit each*: the same, and one synced redb transaction a voucher: the peer. It gets [`PEER`] of the vouchers.
 //! - *book, admit*: [`PayeeBook::admit`] of all lanes at a time: verified in batches and durable when it returns.
 //! - *book, request*: the same and then `served`, so two durable steps a request: what a request costs in payments.
+//!
+//! At last, how long one request alone waits for either step.
 
 use codec::Encode;
 use llmesh_payments::{LaneFacts, LaneKey, PayeeBook, PayeeLimits, PayeePolicy};
@@ -28,6 +30,10 @@ use std::{
 const GENESIS: H256 = H256::repeat_byte(7);
 const HOST: AccountId32 = AccountId32::new([1; 32]);
 const PRICE: u128 = 10;
+/// Vouchers a round for the peer, which is slow.
+const PEER: usize = 64;
+/// Requests one by one at the end.
+const ALONE: u64 = 50;
 const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("vouchers");
 
 struct Options {
@@ -38,8 +44,8 @@ struct Options {
 
 fn options() -> Result<Options, String> {
     let mut options = Options {
-        lanes: 256,
-        rounds: 20,
+        lanes: 1_024,
+        rounds: 12,
         core: 0,
     };
     let mut arguments = env::args().skip(1);
@@ -109,6 +115,8 @@ struct Times {
     commit_each: Vec<Duration>,
     admit: Vec<Duration>,
     request: Vec<Duration>,
+    admit_alone: Vec<Duration>,
+    served_alone: Vec<Duration>,
 }
 
 async fn run(options: &Options) -> Times {
@@ -137,7 +145,7 @@ async fn run(options: &Options) -> Times {
         times.verify.push(began.elapsed());
 
         let began = Instant::now();
-        for (facts, signed) in facts.iter().zip(vouchers.iter()) {
+        for (facts, signed) in facts.iter().zip(vouchers.iter()).take(PEER) {
             assert!(signed.voucher.is_signed_by(&signed.signature, &facts.signer));
             let transaction = peer.begin_write().expect("a transaction");
             transaction
@@ -150,7 +158,9 @@ async fn run(options: &Options) -> Times {
                 .expect("a row");
             transaction.commit().expect("a commit");
         }
-        times.commit_each.push(began.elapsed());
+        // As if it had all of them.
+        let part = PEER.min(options.lanes as usize) as f64 / options.lanes as f64;
+        times.commit_each.push(began.elapsed().div_f64(part));
 
         let began = Instant::now();
         let mut tasks = tokio::task::JoinSet::new();
@@ -174,6 +184,17 @@ async fn run(options: &Options) -> Times {
         tasks.join_all().await;
         times.admit.push(admitted);
         times.request.push(began.elapsed());
+    }
+    for n in 1..=ALONE {
+        let voucher = voucher(0, options.rounds + n);
+        let began = Instant::now();
+        let request = H256::from_low_u64_be(u64::MAX - n);
+        let admission = book.admit(&facts[0], &voucher, PRICE, request).await;
+        times.admit_alone.push(began.elapsed());
+        let began = Instant::now();
+        let served = admission.expect("it is admitted").served(request).await;
+        times.served_alone.push(began.elapsed());
+        served.expect("it is served");
     }
     times
 }
@@ -233,5 +254,14 @@ fn main() -> ExitCode {
             ratio(of, &times.commit_each)
         );
     }
+    let milliseconds = |times: &[Duration]| {
+        let mut times: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
+        median(&mut times)
+    };
+    println!(
+        "  one alone: admitted after {:.2} ms, served after {:.2} ms (median of {ALONE})",
+        milliseconds(&times.admit_alone),
+        milliseconds(&times.served_alone)
+    );
     ExitCode::SUCCESS
 }

@@ -14,7 +14,7 @@ use libp2p::{
     kad,
     swarm::dial_opts::{DialOpts, PeerCondition},
 };
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 impl Node {
