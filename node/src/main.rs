@@ -12,5 +12,7 @@ mod service;
 mod worker;
 
 fn main() -> sc_cli::Result<()> {
+    // Before telemetry or anything else speaks TLS.
+    llmesh_chain::install_crypto_provider();
     command::run()
 }

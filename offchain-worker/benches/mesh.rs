@@ -100,7 +100,7 @@ async fn magika(rounds: usize) {
     let imported = store.import(&Path::new(&folder).join("model.onnx"), None).unwrap();
     let engine = Arc::new(Engine::start(store, EngineConfig::default()).unwrap());
     let (signature, _) = engine
-        .inspect(imported.content_id, &[("batch".to_owned(), 1)].into_iter().collect())
+        .inspect(imported.content_id, &llmesh_engine::DynamicDims::default())
         .unwrap();
     let mut model = world::model();
     model.manifest.content_id = imported.content_id;

@@ -74,11 +74,11 @@ impl NetMetrics {
             )?,
             queue: gauges("llmesh_mesh_queue", "Requests of the mesh at this host", "stage")?,
             earned: IntCounter::new(
-                "llmesh_mesh_earned_microplanck_total",
+                "llmesh_mesh_earned_megaplanck_total",
                 "Millions of planck earned by answers since the start",
             )?,
             unsettled: IntGauge::new(
-                "llmesh_mesh_unsettled_microplanck",
+                "llmesh_mesh_unsettled_megaplanck",
                 "Millions of planck in vouchers that are not claimed",
             )?,
             busy: prometheus::Counter::new(

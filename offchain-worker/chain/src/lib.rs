@@ -36,5 +36,6 @@ pub use signer::{Signer, SignerError};
 pub use types::{
     AccountId, Balance, BlockNumber, BlockRef, ChainProperties, HeadState, Included, RuntimeVersion, Wait,
 };
+pub use ws::install_crypto_provider;
 
 pub use sp_core::H256;

@@ -13,6 +13,15 @@ use subxt::rpcs::{
 };
 use tokio::sync::Mutex;
 
+/// Says which cryptography TLS uses in this process, unless somebody has said so before.
+///
+/// The mesh's QUIC brings one implementation into the program (aws-lc-rs), the chain's clients another (ring); with both,
+/// rustls refuses to choose, and the first `wss://` would end in a panic. To be called before TLS is used.
+pub fn install_crypto_provider() {
+    // An error means that one is installed, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// Results of jobs and metadata are well below this.
 const MAX_RESPONSE_BYTES: u32 = 64 * 1024 * 1024;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -62,6 +71,7 @@ impl ReconnectingWs {
         if Instant::now() < state.not_before {
             return Err(transport(state.last_error.clone()));
         }
+        crate::install_crypto_provider();
         let built = WsClientBuilder::default()
             .max_response_size(MAX_RESPONSE_BYTES)
             .max_request_size(MAX_RESPONSE_BYTES)

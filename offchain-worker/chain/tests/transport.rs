@@ -281,6 +281,22 @@ async fn nobody_there_is_said_at_once() {
 }
 
 #[tokio::test]
+async fn tls_without_a_server_is_an_error_and_no_panic() {
+    // The first step of TLS needs a cryptography provider, before anything is known of the other end.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        // Takes the connection, and hangs up.
+        while let Ok((stream, _)) = listener.accept().await {
+            drop(stream);
+        }
+    });
+    let client = RpcNodeClient::websocket(&format!("wss://{address}"), config());
+    let error = client.genesis_hash().await.unwrap_err();
+    assert!(matches!(error, ChainError::Unreachable { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn a_silent_node_does_not_hold_anyone_up() {
     // Takes connections and says nothing.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

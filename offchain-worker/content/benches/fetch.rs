@@ -8,7 +8,9 @@
 #[allow(dead_code)]
 mod tcp;
 
-use llmesh_content::{ContentId, FetchError, FetchOptions, Phase, Progress, Server, Store, StoreConfig, fetch};
+use llmesh_content::{
+    ContentId, FetchError, FetchOptions, Phase, Progress, Server, Store, StoreConfig, fetch,
+};
 use std::{
     fs::File,
     io::{Read, Write},

@@ -12,6 +12,7 @@
 //!   cut. [`Folder`] is the same folder for a process that does not hold the store's lock.
 //! - [`Server`]: what a peer's request gets.
 //! - [`fetch`]: gets a file from several peers at once; where the chunks come from is behind the trait [`Peers`].
+//! - [`Buffers`]: memory for answers that is used again, for the side that carries them.
 //! - [`ContentRequest`], [`OutlinePage`], [`ContentRefusal`] and [`reply`]: the bytes on the wire.
 //!
 //! # What is shared between versions of a model
@@ -34,6 +35,7 @@
 //! written. So a cut re-sends at most one arrived chunk a peer. Requests that were still on their way at the cut (at most
 //! the peer's window) have not arrived and are asked for again as well.
 
+mod buffers;
 mod error;
 mod fetch;
 mod folder;
@@ -46,6 +48,7 @@ mod schedule;
 mod serve;
 mod store;
 
+pub use buffers::{Buffer, Buffers};
 pub use error::{ContentError, FetchError, OutlineError};
 pub use fetch::{FetchOptions, Phase, Progress, fetch};
 pub use folder::{Folder, Imported};

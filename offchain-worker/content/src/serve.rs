@@ -11,7 +11,8 @@ use std::sync::{
 /// Answers the requests of peers out of a [`Store`]. Cheap to clone.
 ///
 /// Whoever knows a content id gets the file. Chunks of a file that is being fetched are served as far as they have arrived.
-/// Every chunk is hashed before it leaves, so that a failing disk does not make this node a liar. Requests are bounded in
+/// Every chunk is hashed before it leaves (once an hour while the file does not change), so that a failing disk does not
+/// make this node a liar. Requests are bounded in
 /// size, answers too ([`crate::reply::MAX_BYTES`]); how many a peer may send at a time is for the link to say.
 #[derive(Clone, Debug)]
 pub struct Server {

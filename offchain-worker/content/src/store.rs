@@ -12,10 +12,11 @@
 //! content and pins after a sync.
 
 use crate::{
-    CHUNK, ContentError, ContentId, ContentRefusal, FetchError, Folder, Imported, MAX_FILE_BYTES, Outline,
+    Buffers, CHUNK, ContentError, ContentId, ContentRefusal, FetchError, Folder, Imported, MAX_FILE_BYTES,
+    Outline,
     folder::{FILE_MODE, open_regular, remove_file, sync_folder},
     outline::chunk_count,
-    partial::Partial,
+    partial::{Bits, Partial},
 };
 use bytes::Bytes;
 use std::{
@@ -28,7 +29,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// The bounds of a [`Store`].
@@ -102,6 +103,7 @@ struct Inner {
     state: Mutex<State>,
     /// One whole file is hashed at a time when outlines are missing.
     hashing: Mutex<()>,
+    buffers: Buffers,
     _lock: File,
 }
 
@@ -113,7 +115,51 @@ struct State {
     /// More recent than what the disk says.
     used: HashMap<ContentId, Used>,
     outlines: Outlines,
+    /// Whole files that chunks are being read from.
+    opened: HashMap<ContentId, Arc<Opened>>,
 }
+
+/// A whole file that chunks are being read from.
+struct Opened {
+    file: File,
+    stamp: Stamp,
+    outline: Outline,
+    /// Chunks that were hashed since the file was opened.
+    verified: Mutex<Bits>,
+    since: Instant,
+}
+
+impl Opened {
+    fn verified(&self) -> MutexGuard<'_, Bits> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells one file, and one state of it, from another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    len: u64,
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            len: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
+/// Files that are kept open for reading chunks.
+const MAX_OPENED: usize = 16;
+
+/// For so long the chunks of an opened file need not be hashed again.
+const TRUSTED: Duration = Duration::from_secs(3600);
 
 struct Used {
     at: SystemTime,
@@ -254,6 +300,7 @@ impl Store {
                 capacity: config.capacity_bytes,
                 state: Mutex::default(),
                 hashing: Mutex::default(),
+                buffers: Buffers::default(),
                 _lock: lock,
             }),
         };
@@ -476,37 +523,36 @@ impl Store {
         self.state().outlines.insert(id, outline.clone());
     }
 
-    /// The bytes of a chunk, verified, if it is here.
+    /// The bytes of a chunk, verified, if it is here. Reading it again within the hour from a file that has not changed does
+    /// not hash it again.
     pub fn chunk(&self, id: ContentId, index: u32) -> Option<Bytes> {
         self.chunk_or_refusal(id, index).ok()
     }
 
     pub(crate) fn chunk_or_refusal(&self, id: ContentId, index: u32) -> Result<Bytes, ContentRefusal> {
-        let outline = self.outline(id).ok_or(ContentRefusal::NotFound)?;
-        let (offset, len) = outline.range(index).ok_or(ContentRefusal::OutOfRange)?;
-        let partial = self
-            .state()
-            .fetches
-            .get(&id)
-            .and_then(|fetching| fetching.partial.clone());
-        if let Some(partial) = partial {
+        let fetching = {
+            let state = self.state();
+            state.fetches.get(&id).map(|fetching| fetching.partial.clone())
+        };
+        if let Some(partial) = fetching {
+            let partial = partial.ok_or(ContentRefusal::NotFound)?;
+            partial.outline.range(index).ok_or(ContentRefusal::OutOfRange)?;
             let bytes = partial.read(index).ok_or(ContentRefusal::NotYet)?;
-            return if outline.check_chunk(index, &bytes) {
+            return if partial.outline.check_chunk(index, &bytes) {
                 Ok(bytes.into())
             } else {
                 Err(ContentRefusal::Failed)
             };
         }
-        let (file, _) = self
-            .folder()
-            .open_file(id)
-            .map_err(|_| ContentRefusal::NotFound)?;
-        let mut bytes = vec![0; len];
-        let read = file.read_exact_at(&mut bytes, offset);
-        if read.is_ok() && outline.check_chunk(index, &bytes) {
-            return Ok(bytes.into());
-        }
-        match read {
+        let open = self.opened(id).ok_or(ContentRefusal::NotFound)?;
+        let (offset, len) = open.outline.range(index).ok_or(ContentRefusal::OutOfRange)?;
+        let mut bytes = self.inner.buffers.take(len);
+        match open.file.read_exact_at(&mut bytes, offset) {
+            Ok(()) if open.verified().get(index) => return Ok(bytes.freeze()),
+            Ok(()) if open.outline.check_chunk(index, &bytes) => {
+                open.verified().set(index);
+                return Ok(bytes.freeze());
+            }
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
                 tracing::warn!(%id, %error, "a chunk can not be read");
             }
@@ -515,10 +561,47 @@ impl Store {
         Err(ContentRefusal::Failed)
     }
 
+    /// The whole file, opened, with what is known of it as long as it stays the same file.
+    fn opened(&self, id: ContentId) -> Option<Arc<Opened>> {
+        let stamp = fs::symlink_metadata(self.folder().path(id))
+            .ok()
+            .filter(fs::Metadata::is_file)
+            .map(|metadata| Stamp::of(&metadata));
+        {
+            let mut state = self.state();
+            match (state.opened.get(&id), stamp) {
+                (Some(open), Some(stamp)) if open.stamp == stamp && open.since.elapsed() < TRUSTED => {
+                    return Some(open.clone());
+                }
+                _ => state.opened.remove(&id),
+            };
+        }
+        stamp?;
+        let outline = self.outline(id)?;
+        let (file, _) = self.folder().open_file(id).ok()?;
+        let open = Arc::new(Opened {
+            // Of what was opened, whatever lies under the name by now.
+            stamp: Stamp::of(&file.metadata().ok()?),
+            file,
+            verified: Mutex::new(Bits::new(outline.chunks())),
+            outline,
+            since: Instant::now(),
+        });
+        let mut state = self.state();
+        while state.opened.len() >= MAX_OPENED {
+            let oldest = state.opened.iter().min_by_key(|(_, open)| open.since);
+            let oldest = oldest.map(|(id, _)| *id)?;
+            state.opened.remove(&oldest);
+        }
+        state.opened.insert(id, open.clone());
+        Some(open)
+    }
+
     /// Takes a damaged file out of the folder. Its good chunks count when it is fetched again.
     fn set_aside(&self, id: ContentId) {
         tracing::warn!(%id, "a file is damaged: it is not used until it is fetched or imported again");
-        let state = self.state();
+        let mut state = self.state();
+        state.opened.remove(&id);
         let path = self.folder().path(id);
         if state.fetches.contains_key(&id) {
             remove_file(&path);
@@ -573,6 +656,8 @@ impl Store {
         remove_file(&self.outline_path(id));
         state.outlines.remove(id);
         state.used.remove(&id);
+        // Its blocks are free only when nobody has it open.
+        state.opened.remove(&id);
     }
 
     /// Everything in the store, in the order of ids.

@@ -226,6 +226,51 @@ fn damage_is_noticed_and_healed() {
         Err(ContentRefusal::Failed)
     );
     assert!(!home.store.contains(id));
+
+    // Nor one that was right the last time, when the file was changed since.
+    let (home, id) = Home::holding(&bytes);
+    let path = home.store.folder().path(id);
+    fs::File::open(&path)
+        .unwrap()
+        .set_modified(SystemTime::UNIX_EPOCH)
+        .unwrap();
+    assert_eq!(home.store.chunk(id, 1).unwrap(), bytes[CHUNK..2 * CHUNK]);
+    assert_eq!(home.store.chunk(id, 1).unwrap(), bytes[CHUNK..2 * CHUNK]);
+    fs::write(&path, &damaged).unwrap();
+    assert_eq!(home.store.chunk(id, 1), None);
+    assert!(!home.store.contains(id));
+}
+
+/// What is removed is not kept open, and one that comes in its place is looked at anew.
+#[test]
+fn files_can_come_and_go_while_they_are_served() {
+    let home = Home::new();
+    let files = (0..40)
+        .map(|seed| noise(seed, CHUNK + 500))
+        .map(|bytes| (import(&home.store, &bytes), bytes))
+        .collect::<Vec<_>>();
+    let open = || {
+        let entries = fs::read_dir("/proc/self/fd").unwrap();
+        let targets = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        targets
+            .filter(|target| target.starts_with(home.folder.path()))
+            .count()
+    };
+    for _ in 0..2 {
+        for (id, bytes) in &files {
+            assert_eq!(home.store.chunk(*id, 1).unwrap(), bytes[CHUNK..]);
+        }
+    }
+    assert!(open() <= 16 + 1, "{}", open());
+    for (id, bytes) in &files {
+        assert!(home.store.chunk(*id, 0).is_some());
+        home.store.remove(*id).unwrap();
+        assert_eq!(home.store.chunk(*id, 0), None);
+        assert_eq!(import(&home.store, bytes), *id);
+        assert_eq!(home.store.chunk(*id, 0).unwrap(), bytes[..CHUNK]);
+        home.store.remove(*id).unwrap();
+    }
+    assert_eq!(open(), 1, "only the lock");
 }
 
 #[test]

@@ -2,12 +2,13 @@
 //!
 //! `cargo bench -p llmesh-mesh --bench link -- [--rounds N]`
 //!
-//! Each setup has a client and a server on threads of their own, over loopback, with one-threaded tokio runtimes. All setups
-//! take turns within one run, so what else the machine does hits them alike, and ratios are of medians of that run.
+//! The clients are on one thread and the servers on another one, each with a one-threaded tokio runtime, over loopback. All setups
+//! take short turns within one run, so what else the machine does hits them alike, and ratios are of medians of that run.
 //!
 //! - `tcp`: a socket each, `TCP_NODELAY`, length-prefixed messages; the server reads a message whole and writes it back.
 //! - `link/tcp`: a link over such a socket.
 //! - `link/libp2p`: a link over one substream of a libp2p connection (TCP, Noise, yamux).
+//! - `substream`: one libp2p substream of the same kind without a link, used like the socket of `tcp`: what Noise and yamux cost.
 //! - `request-response`: libp2p's behaviour of that name on the same kind of connection, driven straight from the swarm's loop, with
 //!   a codec that only prefixes the length. Every request opens and negotiates a substream.
 
@@ -26,7 +27,7 @@ use std::{
     env, io,
     pin::Pin,
     process::ExitCode,
-    sync::{Arc, mpsc},
+    sync::Arc,
     task::{Context, Poll},
     thread,
     time::{Duration, Instant},
@@ -34,7 +35,8 @@ use std::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    runtime::Runtime,
+    runtime::{Handle, Runtime},
+    sync::oneshot,
 };
 
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/llmesh/bench/1");
@@ -49,20 +51,31 @@ fn runtime() -> Result<Runtime, Failure> {
         .build()?)
 }
 
-/// Runs a server on a thread of its own until the process ends. `start` says where it listens before it serves.
-fn server<A, F>(start: impl FnOnce(mpsc::Sender<A>) -> F + Send + 'static) -> Result<A, Failure>
-where
-    A: Send + 'static,
-    F: Future<Output = Result<(), Failure>>,
-{
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let result = runtime().and_then(|runtime| runtime.block_on(start(sender)));
-        if let Err(error) = result {
-            eprintln!("server: {error}");
-        }
-    });
-    Ok(receiver.recv_timeout(Duration::from_secs(10))?)
+/// The thread of the servers. All are on one, so that where the system puts it is the same for all setups at any time.
+struct Host(Handle);
+
+impl Host {
+    fn new() -> Result<Self, Failure> {
+        let runtime = runtime()?;
+        let handle = runtime.handle().clone();
+        thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+        Ok(Self(handle))
+    }
+
+    /// Runs a server until the process ends. `start` says where it listens before it serves.
+    async fn serve<A, F>(&self, start: impl FnOnce(oneshot::Sender<A>) -> F) -> Result<A, Failure>
+    where
+        F: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        let server = start(sender);
+        self.0.spawn(async move {
+            if let Err(error) = server.await {
+                eprintln!("server: {error}");
+            }
+        });
+        Ok(receiver.await?)
+    }
 }
 
 /// A tokio socket as a `futures` stream, with vectored writes, as libp2p's own TCP transport has them.
@@ -105,20 +118,22 @@ struct Tcp {
 }
 
 impl Tcp {
-    async fn new() -> Result<Self, Failure> {
-        let address = server(|address| async move {
-            let listener = TcpListener::bind("127.0.0.1:0").await?;
-            address.send(listener.local_addr()?)?;
-            let (mut socket, _) = listener.accept().await?;
-            socket.set_nodelay(true)?;
-            let mut buffer = vec![0; LARGE + 4];
-            loop {
-                socket.read_exact(&mut buffer[..4]).await?;
-                let len = u32::from_le_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]) as usize;
-                socket.read_exact(&mut buffer[4..4 + len]).await?;
-                socket.write_all(&buffer[..4 + len]).await?;
-            }
-        })?;
+    async fn new(host: &Host) -> Result<Self, Failure> {
+        let address = host
+            .serve(|address| async move {
+                let listener = TcpListener::bind("127.0.0.1:0").await?;
+                address.send(listener.local_addr()?).map_err(|_| "gone")?;
+                let (mut socket, _) = listener.accept().await?;
+                socket.set_nodelay(true)?;
+                let mut buffer = vec![0; LARGE + 4];
+                loop {
+                    socket.read_exact(&mut buffer[..4]).await?;
+                    let len = u32::from_le_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]) as usize;
+                    socket.read_exact(&mut buffer[4..4 + len]).await?;
+                    socket.write_all(&buffer[..4 + len]).await?;
+                }
+            })
+            .await?;
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
         Ok(Self {
@@ -161,16 +176,18 @@ fn config() -> LinkConfig {
     }
 }
 
-async fn link_over_tcp() -> Result<Link, Failure> {
-    let address = server(|address| async move {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        address.send(listener.local_addr()?)?;
-        let (socket, _) = listener.accept().await?;
-        socket.set_nodelay(true)?;
-        let (_link, run) = link::open(Socket(socket), Role::Listener, config(), Arc::new(echo));
-        run.await;
-        Ok(())
-    })?;
+async fn link_over_tcp(host: &Host) -> Result<Link, Failure> {
+    let address = host
+        .serve(|address| async move {
+            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            address.send(listener.local_addr()?).map_err(|_| "gone")?;
+            let (socket, _) = listener.accept().await?;
+            socket.set_nodelay(true)?;
+            let (_link, run) = link::open(Socket(socket), Role::Listener, config(), Arc::new(echo));
+            run.await;
+            Ok(())
+        })
+        .await?;
     let socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
     let (link, run) = link::open(Socket(socket), Role::Dialer, config(), Arc::new(echo));
@@ -209,22 +226,24 @@ async fn dial<B: NetworkBehaviour>(swarm: &mut Swarm<B>, address: Multiaddr) -> 
     }
 }
 
-async fn link_over_libp2p() -> Result<Link, Failure> {
-    let (peer, address) = server(|address| async move {
-        let behaviour = libp2p_stream::Behaviour::new();
-        let mut incoming = behaviour.new_control().accept(PROTOCOL)?;
-        let mut swarm = swarm(behaviour)?;
-        address.send(listen(&mut swarm).await?)?;
-        tokio::spawn(async move {
-            while let Some((_, stream)) = incoming.next().await {
-                let (_link, run) = link::open(stream, Role::Listener, config(), Arc::new(echo));
-                tokio::spawn(run);
+async fn link_over_libp2p(host: &Host) -> Result<Link, Failure> {
+    let (peer, address) = host
+        .serve(|address| async move {
+            let behaviour = libp2p_stream::Behaviour::new();
+            let mut incoming = behaviour.new_control().accept(PROTOCOL)?;
+            let mut swarm = swarm(behaviour)?;
+            address.send(listen(&mut swarm).await?).map_err(|_| "gone")?;
+            tokio::spawn(async move {
+                while let Some((_, stream)) = incoming.next().await {
+                    let (_link, run) = link::open(stream, Role::Listener, config(), Arc::new(echo));
+                    tokio::spawn(run);
+                }
+            });
+            loop {
+                swarm.select_next_some().await;
             }
-        });
-        loop {
-            swarm.select_next_some().await;
-        }
-    })?;
+        })
+        .await?;
     let behaviour = libp2p_stream::Behaviour::new();
     let mut control = behaviour.new_control();
     let mut swarm = swarm(behaviour)?;
@@ -238,6 +257,78 @@ async fn link_over_libp2p() -> Result<Link, Failure> {
     let (link, run) = link::open(stream, Role::Dialer, config(), Arc::new(echo));
     tokio::spawn(run);
     Ok(link)
+}
+
+/// A substream, used like a socket.
+struct Substream {
+    stream: libp2p::Stream,
+    buffer: Vec<u8>,
+}
+
+impl Substream {
+    async fn new(host: &Host) -> Result<Self, Failure> {
+        let (peer, address) = host
+            .serve(|address| async move {
+                let behaviour = libp2p_stream::Behaviour::new();
+                let mut incoming = behaviour.new_control().accept(PROTOCOL)?;
+                let mut swarm = swarm(behaviour)?;
+                address.send(listen(&mut swarm).await?).map_err(|_| "gone")?;
+                tokio::spawn(async move {
+                    let Some((_, mut stream)) = incoming.next().await else {
+                        return;
+                    };
+                    let mut buffer = vec![0; LARGE + 4];
+                    while stream.read_exact(&mut buffer[..4]).await.is_ok() {
+                        let len = u32::from_le_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]) as usize;
+                        let read = stream.read_exact(&mut buffer[4..4 + len]).await;
+                        if read.is_err() || stream.write_all(&buffer[..4 + len]).await.is_err() {
+                            return;
+                        }
+                        if stream.flush().await.is_err() {
+                            return;
+                        }
+                    }
+                });
+                loop {
+                    swarm.select_next_some().await;
+                }
+            })
+            .await?;
+        let behaviour = libp2p_stream::Behaviour::new();
+        let mut control = behaviour.new_control();
+        let mut swarm = swarm(behaviour)?;
+        dial(&mut swarm, address).await?;
+        tokio::spawn(async move {
+            loop {
+                swarm.select_next_some().await;
+            }
+        });
+        let stream = control.open_stream(peer, PROTOCOL).await?;
+        Ok(Self {
+            stream,
+            buffer: vec![0; LARGE + 4],
+        })
+    }
+
+    async fn echo(&mut self, body: &Bytes) -> Result<(), Failure> {
+        let all = 4 + body.len();
+        self.buffer[..4].copy_from_slice(&(body.len() as u32).to_le_bytes());
+        self.buffer[4..all].copy_from_slice(body);
+        self.stream.write_all(&self.buffer[..all]).await?;
+        self.stream.flush().await?;
+        self.stream.read_exact(&mut self.buffer[..all]).await?;
+        Ok(())
+    }
+
+    /// All messages in one write, then all answers.
+    async fn pipelined(&mut self, count: usize, body: &Bytes) -> Result<(), Failure> {
+        let one = [&(body.len() as u32).to_le_bytes()[..], body].concat();
+        let all = one.repeat(count);
+        self.stream.write_all(&all).await?;
+        self.stream.flush().await?;
+        self.stream.read_exact(&mut self.buffer[..all.len()]).await?;
+        Ok(())
+    }
 }
 
 async fn call(link: &Link, body: &Bytes) -> Result<(), Failure> {
@@ -318,9 +409,7 @@ impl request_response::Codec for Lengths {
 type Stock = request_response::Behaviour<Lengths>;
 
 fn stock() -> Stock {
-    let config = request_response::Config::default()
-        .with_request_timeout(TIMEOUT)
-        .with_max_concurrent_streams(2000);
+    let config = request_response::Config::default().with_request_timeout(TIMEOUT);
     request_response::Behaviour::with_codec(Lengths, [(PROTOCOL, ProtocolSupport::Full)], config)
 }
 
@@ -330,35 +419,39 @@ struct RequestResponse {
 }
 
 impl RequestResponse {
-    async fn new() -> Result<Self, Failure> {
-        let (peer, address) = server(|address| async move {
-            let mut swarm = swarm(stock())?;
-            address.send(listen(&mut swarm).await?)?;
-            loop {
-                if let SwarmEvent::Behaviour(request_response::Event::Message { message, .. }) =
-                    swarm.select_next_some().await
-                    && let request_response::Message::Request { request, channel, .. } = message
-                {
-                    // Fails only when the client is gone.
-                    let _ = swarm.behaviour_mut().send_response(channel, request);
+    async fn new(host: &Host) -> Result<Self, Failure> {
+        let (peer, address) = host
+            .serve(|address| async move {
+                let mut swarm = swarm(stock())?;
+                address.send(listen(&mut swarm).await?).map_err(|_| "gone")?;
+                loop {
+                    if let SwarmEvent::Behaviour(request_response::Event::Message { message, .. }) =
+                        swarm.select_next_some().await
+                        && let request_response::Message::Request { request, channel, .. } = message
+                    {
+                        // Fails only when the client is gone.
+                        let _ = swarm.behaviour_mut().send_response(channel, request);
+                    }
                 }
-            }
-        })?;
+            })
+            .await?;
         let mut swarm = swarm(stock())?;
         dial(&mut swarm, address).await?;
         Ok(Self { swarm, peer })
     }
 
     async fn calls(&mut self, count: usize, body: &Bytes) -> Result<(), Failure> {
-        for _ in 0..count {
-            self.swarm.behaviour_mut().send_request(&self.peer, body.to_vec());
-        }
-        let mut left = count;
-        while left > 0 {
+        // More at once than its default of concurrent streams break yamux' and the negotiation's own bounds.
+        let (mut begun, mut done) = (0, 0);
+        while done < count {
+            while begun < count && begun - done < 100 {
+                self.swarm.behaviour_mut().send_request(&self.peer, body.to_vec());
+                begun += 1;
+            }
             match self.swarm.select_next_some().await {
                 SwarmEvent::Behaviour(request_response::Event::Message { message, .. }) => {
                     if matches!(message, request_response::Message::Response { .. }) {
-                        left -= 1;
+                        done += 1;
                     }
                 }
                 SwarmEvent::Behaviour(request_response::Event::OutboundFailure { error, .. }) => {
@@ -373,11 +466,17 @@ impl RequestResponse {
 
 // ---- the run ------------------------------------------------------------------------------------------------------------------
 
-const SETUPS: [&str; 4] = ["tcp", "link/tcp", "link/libp2p", "request-response"];
+const SETUPS: [&str; 5] = ["tcp", "link/tcp", "substream", "link/libp2p", "request-response"];
+const TCP: usize = 0;
+const LINK_TCP: usize = 1;
+const SUBSTREAM: usize = 2;
+const LINK: usize = 3;
+const STOCK: usize = 4;
 
 struct World {
     tcp: Tcp,
     link_tcp: Link,
+    substream: Substream,
     link_libp2p: Link,
     stock: RequestResponse,
 }
@@ -387,12 +486,14 @@ impl World {
     async fn go(&mut self, setup: usize, count: usize, body: &Bytes) -> Result<Duration, Failure> {
         let began = Instant::now();
         match (setup, count) {
-            (0, 1) => self.tcp.echo(body).await?,
-            (0, _) => self.tcp.pipelined(count, body).await?,
-            (1, 1) => call(&self.link_tcp, body).await?,
-            (1, _) => calls(&self.link_tcp, count, body).await?,
-            (2, 1) => call(&self.link_libp2p, body).await?,
-            (2, _) => calls(&self.link_libp2p, count, body).await?,
+            (TCP, 1) => self.tcp.echo(body).await?,
+            (TCP, _) => self.tcp.pipelined(count, body).await?,
+            (LINK_TCP, 1) => call(&self.link_tcp, body).await?,
+            (LINK_TCP, _) => calls(&self.link_tcp, count, body).await?,
+            (SUBSTREAM, 1) => self.substream.echo(body).await?,
+            (SUBSTREAM, _) => self.substream.pipelined(count, body).await?,
+            (LINK, 1) => call(&self.link_libp2p, body).await?,
+            (LINK, _) => calls(&self.link_libp2p, count, body).await?,
             _ => self.stock.calls(count, body).await?,
         }
         Ok(began.elapsed())
@@ -412,11 +513,11 @@ async fn measure(
     count: usize,
     repeat: usize,
     rounds: usize,
-) -> Result<[Duration; 4], Failure> {
+) -> Result<[Duration; 5], Failure> {
     let mut body = vec![0; len];
     rand::RngCore::fill_bytes(&mut rand::rng(), &mut body);
     let body = Bytes::from(body);
-    let mut times: [Vec<Duration>; 4] = Default::default();
+    let mut times: [Vec<Duration>; 5] = Default::default();
     for round in 0..=rounds {
         for turn in 0..SETUPS.len() {
             let setup = (round + turn) % SETUPS.len();
@@ -429,7 +530,7 @@ async fn measure(
             }
         }
     }
-    let mut medians = [Duration::ZERO; 4];
+    let mut medians = [Duration::ZERO; 5];
     for (setup, times) in times.iter_mut().enumerate() {
         times.sort_unstable();
         medians[setup] = quantile(times, 0.5);
@@ -443,8 +544,8 @@ async fn measure(
             "{what:<22} {name:<17} {:>10.1} {:>10.1} {:>9.2} {:>9.2} {:>9.1}",
             medians[setup].as_secs_f64() * 1e6,
             p95.as_secs_f64() * 1e6,
-            ratio(0),
-            ratio(3),
+            ratio(TCP),
+            ratio(STOCK),
             rate,
         );
     }
@@ -452,18 +553,20 @@ async fn measure(
 }
 
 async fn run(rounds: usize) -> Result<(), Failure> {
+    let host = Host::new()?;
     let mut world = World {
-        tcp: Tcp::new().await?,
-        link_tcp: link_over_tcp().await?,
-        link_libp2p: link_over_libp2p().await?,
-        stock: RequestResponse::new().await?,
+        tcp: Tcp::new(&host).await?,
+        link_tcp: link_over_tcp(&host).await?,
+        substream: Substream::new(&host).await?,
+        link_libp2p: link_over_libp2p(&host).await?,
+        stock: RequestResponse::new(&host).await?,
     };
     println!(
         "{:<22} {:<17} {:>10} {:>10} {:>9} {:>9} {:>9}",
         "what", "setup", "p50 us", "p95 us", "/tcp", "/req-resp", "MB/s"
     );
-    let small = measure(&mut world, "64 B echo", 64, 1, 100, rounds).await?;
-    let middle = measure(&mut world, "4 KiB echo", 4096, 1, 100, rounds).await?;
+    let small = measure(&mut world, "64 B echo", 64, 1, 20, 10 * rounds).await?;
+    let middle = measure(&mut world, "4 KiB echo", 4096, 1, 20, 10 * rounds).await?;
     let large = measure(&mut world, "4 MiB echo", LARGE, 1, 2, rounds).await?;
     let before = world.link_libp2p.stats();
     measure(&mut world, "1000 x 64 B at once", 64, 1000, 1, rounds).await?;
@@ -472,25 +575,38 @@ async fn run(rounds: usize) -> Result<(), Failure> {
         "frames a write with 1000 at once: {:.1}",
         (after.frames_out - before.frames_out) as f64 / (after.writes - before.writes) as f64
     );
-    println!("link over libp2p, at the end: {after:#?}");
+    println!("link over libp2p, at the end: {after:?}");
 
     let ratio =
-        |times: &[Duration; 4], of: usize, to: usize| times[of].as_secs_f64() / times[to].as_secs_f64();
+        |times: &[Duration; 5], of: usize, to: usize| times[of].as_secs_f64() / times[to].as_secs_f64();
     for (what, value, bound) in [
         (
             "64 B: link/libp2p to request-response, p50",
-            ratio(&small, 2, 3),
+            ratio(&small, LINK, STOCK),
             0.35,
         ),
         (
             "4 KiB: link/libp2p to request-response, p50",
-            ratio(&middle, 2, 3),
+            ratio(&middle, LINK, STOCK),
             0.35,
         ),
-        ("64 B: link/libp2p to tcp, p50", ratio(&small, 2, 0), 3.0),
-        ("4 KiB: link/libp2p to tcp, p50", ratio(&middle, 2, 0), 3.0),
-        ("4 MiB: link/tcp to tcp, p50 time", ratio(&large, 1, 0), 2.0),
-        ("4 MiB: link/libp2p to tcp, p50 time", ratio(&large, 2, 0), 2.0),
+        ("64 B: link/libp2p to tcp, p50", ratio(&small, LINK, TCP), 3.0),
+        ("4 KiB: link/libp2p to tcp, p50", ratio(&middle, LINK, TCP), 3.0),
+        (
+            "4 MiB: link/tcp to tcp, p50 time",
+            ratio(&large, LINK_TCP, TCP),
+            2.0,
+        ),
+        (
+            "4 MiB: link/libp2p to tcp, p50 time",
+            ratio(&large, LINK, TCP),
+            2.0,
+        ),
+        (
+            "4 MiB: link/libp2p to substream, p50 time",
+            ratio(&large, LINK, SUBSTREAM),
+            1.25,
+        ),
     ] {
         let verdict = if value <= bound { "met" } else { "missed" };
         println!("{what}: {value:.2}, target {bound:.2}: {verdict}");

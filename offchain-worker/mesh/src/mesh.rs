@@ -38,6 +38,8 @@ const REPORTS: usize = 1_024;
 const HEAD_START: Duration = Duration::from_millis(1_500);
 /// How long the DHT may look for a peer that is to be called.
 const LOOKUP: Duration = Duration::from_secs(8);
+/// How long a call waits for a node that has just started to know anybody.
+const JOINING: Duration = Duration::from_secs(3);
 /// Relays that are asked for a peer of which no address is known.
 const GUESSED_RELAYS: usize = 3;
 
@@ -398,6 +400,7 @@ impl Mesh {
             Err(Failure::Unreachable(reason)) => reason,
             Err(Failure::Stopped) => return Err(Failure::Stopped),
         };
+        self.joined().await;
         let found = self.lookup(peer, LOOKUP).await;
         let fresh = address::clean(
             found,
@@ -436,6 +439,16 @@ impl Mesh {
             }
         }
         Err(Failure::Unreachable(last))
+    }
+
+    /// Waits a moment for a node that has only just begun to join.
+    async fn joined(&self) {
+        if !self.inner.shared.config.bootstrap.is_empty() {
+            let mut status = self.inner.status.clone();
+            let anybody = status.wait_for(|status| status.peers.iter().any(|peer| peer.ready));
+            // Whoever is still alone then asks nobody.
+            let _ = timeout(JOINING, anybody).await;
+        }
     }
 
     /// Dials direct addresses first, and relayed ones when those have failed or take long.

@@ -114,6 +114,32 @@ async fn providers_and_peers_are_found_through_the_dht() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_waits_for_a_node_that_is_just_joining() {
+    log();
+    let chain = Chain::default();
+    let first = start(config(), &chain);
+    let bootstrap = vec![first.whole_address().await];
+    let joined = || Config {
+        bootstrap: bootstrap.clone(),
+        ..config()
+    };
+    let host = start(joined(), &chain);
+    first.until("knows the host", |status| status.table >= 1).await;
+    first
+        .until("has its record", |status| status.dht_stored.0 >= 1)
+        .await;
+    let client = start(joined(), &chain);
+    assert_eq!(
+        client
+            .mesh
+            .call(host.peer, Kind::Inference, call(b"at once"))
+            .await
+            .unwrap(),
+        "at once"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn content_announced_before_anybody_listens_is_told_later() {
     log();
     let chain = Chain::default();

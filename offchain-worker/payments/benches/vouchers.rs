@@ -11,13 +11,18 @@
 //! - *book, admit*: [`PayeeBook::admit`] of all lanes at a time: verified in batches and durable when it returns.
 //! - *book, request*: the same and then `served`, so two durable steps a request: what a request costs in payments.
 //!
+//! Rates are by the clock. Next to them stands the processor time of each, in which a busy machine shows less.
+//!
 //! At last, how long one request alone waits for either step.
 
 use codec::Encode;
 use llmesh_payments::{LaneFacts, LaneKey, PayeeBook, PayeeLimits, PayeePolicy};
 use llmesh_primitives::{ChannelState, SignedVoucher, Voucher};
 use redb::{Database, TableDefinition};
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::{
+    thread::{CpuSet, sched_setaffinity},
+    time::{ClockId, clock_gettime},
+};
 use sp_core::{H256, Pair, sr25519};
 use sp_runtime::AccountId32;
 use std::{
@@ -109,12 +114,39 @@ fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
+/// A stretch of work by the clock and in processor time, of all threads.
+#[derive(Clone, Copy)]
+struct Spent {
+    clock: Duration,
+    processor: Duration,
+}
+
+struct Watch(Instant, Duration);
+
+impl Watch {
+    fn start() -> Self {
+        Self(Instant::now(), processor_time())
+    }
+
+    fn read(&self) -> Spent {
+        Spent {
+            clock: self.0.elapsed(),
+            processor: processor_time().saturating_sub(self.1),
+        }
+    }
+}
+
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 #[derive(Default)]
 struct Times {
-    verify: Vec<Duration>,
-    commit_each: Vec<Duration>,
-    admit: Vec<Duration>,
-    request: Vec<Duration>,
+    verify: Vec<Spent>,
+    commit_each: Vec<Spent>,
+    admit: Vec<Spent>,
+    request: Vec<Spent>,
     admit_alone: Vec<Duration>,
     served_alone: Vec<Duration>,
 }
@@ -138,13 +170,13 @@ async fn run(options: &Options) -> Times {
         let vouchers: Arc<Vec<SignedVoucher>> =
             Arc::new((0..options.lanes).map(|lane| voucher(lane, round)).collect());
 
-        let began = Instant::now();
+        let began = Watch::start();
         for (facts, signed) in facts.iter().zip(vouchers.iter()) {
             assert!(signed.voucher.is_signed_by(&signed.signature, &facts.signer));
         }
-        times.verify.push(began.elapsed());
+        times.verify.push(began.read());
 
-        let began = Instant::now();
+        let began = Watch::start();
         for (facts, signed) in facts.iter().zip(vouchers.iter()).take(PEER) {
             assert!(signed.voucher.is_signed_by(&signed.signature, &facts.signer));
             let transaction = peer.begin_write().expect("a transaction");
@@ -160,9 +192,13 @@ async fn run(options: &Options) -> Times {
         }
         // As if it had all of them.
         let part = PEER.min(options.lanes as usize) as f64 / options.lanes as f64;
-        times.commit_each.push(began.elapsed().div_f64(part));
+        let Spent { clock, processor } = began.read();
+        times.commit_each.push(Spent {
+            clock: clock.div_f64(part),
+            processor: processor.div_f64(part),
+        });
 
-        let began = Instant::now();
+        let began = Watch::start();
         let mut tasks = tokio::task::JoinSet::new();
         for lane in 0..options.lanes as usize {
             let (book, facts, vouchers) = (Arc::clone(&book), Arc::clone(&facts), Arc::clone(&vouchers));
@@ -173,7 +209,7 @@ async fn run(options: &Options) -> Times {
             });
         }
         let admissions = tasks.join_all().await;
-        let admitted = began.elapsed();
+        let admitted = began.read();
         let mut tasks = tokio::task::JoinSet::new();
         for admission in admissions {
             tasks.spawn(async move {
@@ -183,7 +219,7 @@ async fn run(options: &Options) -> Times {
         }
         tasks.join_all().await;
         times.admit.push(admitted);
-        times.request.push(began.elapsed());
+        times.request.push(began.read());
     }
     for n in 1..=ALONE {
         let voucher = voucher(0, options.rounds + n);
@@ -226,18 +262,18 @@ fn main() -> ExitCode {
         "one core, {} lanes at a time, {} rounds, sr25519, signatures verified and rows synced",
         options.lanes, options.rounds
     );
-    let per_second = |times: &[Duration]| {
-        let mut rates: Vec<f64> = times
+    let each = |times: &[Spent], of: fn(&Spent) -> Duration| {
+        let mut times: Vec<f64> = times
             .iter()
-            .map(|time| options.lanes as f64 / time.as_secs_f64())
+            .map(|spent| of(spent).as_secs_f64() / options.lanes as f64)
             .collect();
-        median(&mut rates)
+        median(&mut times)
     };
-    let ratio = |of: &[Duration], to: &[Duration]| {
+    let ratio = |of: &[Spent], to: &[Spent]| {
         let mut ratios: Vec<f64> = of
             .iter()
             .zip(to)
-            .map(|(of, to)| to.as_secs_f64() / of.as_secs_f64())
+            .map(|(of, to)| to.clock.as_secs_f64() / of.clock.as_secs_f64())
             .collect();
         median(&mut ratios)
     };
@@ -248,8 +284,9 @@ fn main() -> ExitCode {
         ("book, request (admit and served)", &times.request),
     ] {
         println!(
-            "  {name:<34} {:>9.0} /s   {:>6.2} x verify only   {:>7.1} x one commit each",
-            per_second(of),
+            "  {name:<33} {:>7.0} /s {:>7.1} us of processor   {:>5.2} x verify only   {:>6.1} x one commit each",
+            1.0 / each(of, |spent| spent.clock),
+            1e6 * each(of, |spent| spent.processor),
             ratio(of, &times.verify),
             ratio(of, &times.commit_each)
         );

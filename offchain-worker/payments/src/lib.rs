@@ -14,8 +14,10 @@
 //! - *A host never works without money.* A request runs after its voucher is verified and synced, and only if
 //!   `signed - served - reserved` covers its price. A client that never signs again takes nothing back.
 //! - *A host claims no more than it served*, whatever it was given. Money of a request that was not answered stays with
-//!   the lane as credit for the next one. A voucher counts as a whole, so credit between two vouchers can not be claimed;
-//!   how far a client may sign ahead is bounded for this reason ([`lane::PayeePolicy::max_ahead`]).
+//!   the lane as credit for the next one.
+//! - *What a host can not claim of what it served is bounded.* The chain takes a voucher as a whole, so a sum between two
+//!   vouchers can not be claimed. A host keeps up to 64 vouchers of a lane for this reason and bounds how far a client may
+//!   sign ahead ([`lane::PayeePolicy::max_ahead`]); a payer sends the lowest voucher that does, not the highest.
 //! - *A payer never signs more than the answers it accepted, plus the price of each exchange that is open or failed*,
 //!   each once. How much of the failed part it lets a host keep is bounded ([`lane::PayerPolicy`]).
 //! - *A voucher that was handed out is never contradicted*: one nonce, one sum, also after a crash at any point.
@@ -26,6 +28,8 @@
 //! A commit is one redb transaction with [`redb::Durability::Immediate`] (one `fdatasync`). If a commit fails, what
 //! waited for it gets the error, and what it held is written together with the next one; until then nothing that depends
 //! on it is answered.
+//!
+//! Opening a book reads all of it, and after a crash checks the file: do it where blocking is allowed.
 
 mod book;
 mod error;

@@ -3,8 +3,8 @@
 //! Request: number (u32), length (u8), bytes. Answer: number (u32), length (u32), bytes. Little endian.
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
-use llmesh_content::{ContentId, ContentOffence, ContentRequest, PeerError, Peers, Server, reply};
+use bytes::Bytes;
+use llmesh_content::{Buffers, ContentId, ContentOffence, ContentRequest, PeerError, Peers, Server, reply};
 use std::{
     collections::HashMap,
     io::{self, IoSlice, Read, Write},
@@ -85,13 +85,14 @@ pub struct TcpPeers {
 
 impl TcpPeers {
     pub async fn connect(addresses: &[SocketAddr]) -> io::Result<Self> {
+        let buffers = Buffers::default();
         let mut connections = Vec::new();
         for address in addresses {
             let stream = tokio::net::TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
             let (reader, writer) = stream.into_split();
             let pending = Pending::default();
-            tokio::spawn(read(reader, pending.clone()));
+            tokio::spawn(read(reader, pending.clone(), buffers.clone()));
             connections.push(Connection {
                 writer: tokio::sync::Mutex::new((0, writer)),
                 pending,
@@ -106,7 +107,7 @@ impl TcpPeers {
 }
 
 /// Hands answers to those who wait for them; when the connection ends, so does their waiting.
-async fn read(mut reader: OwnedReadHalf, pending: Pending) {
+async fn read(mut reader: OwnedReadHalf, pending: Pending, buffers: Buffers) {
     let result: io::Result<()> = async {
         loop {
             let number = reader.read_u32_le().await?;
@@ -114,17 +115,12 @@ async fn read(mut reader: OwnedReadHalf, pending: Pending) {
             if len > reply::MAX_BYTES {
                 return Err(io::ErrorKind::InvalidData.into());
             }
-            let mut bytes = BytesMut::with_capacity(len);
-            while bytes.len() < len {
-                let left = (len - bytes.len()) as u64;
-                if (&mut reader).take(left).read_buf(&mut bytes).await? == 0 {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-            }
+            let mut buffer = buffers.take(len);
+            reader.read_exact(&mut buffer).await?;
             let waiting = pending.lock().unwrap().remove(&number);
             if let Some(waiting) = waiting {
                 // Nobody waits for an answer that was cancelled.
-                let _ = waiting.send(bytes.freeze());
+                let _ = waiting.send(buffer.freeze());
             }
         }
     }

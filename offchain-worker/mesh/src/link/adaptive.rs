@@ -26,6 +26,8 @@ const REPROBE: Duration = Duration::from_secs(20);
 const PLAIN_PROBE: usize = 192 * 1024;
 /// Weight of a new measurement.
 const GAIN: f64 = 0.25;
+/// What is left of the remembered peak with each measurement.
+const PEAK_DECAY: f64 = 0.95;
 /// Most bodies in a row that are sent plain without a try after failures: 2^6 - 1.
 const BACKOFF_MAX: u32 = 6;
 
@@ -64,6 +66,7 @@ pub(super) enum Plan {
 pub(super) struct Adaptive {
     mode: Compression,
     link: Option<f64>,
+    peak: f64,
     compressor: Option<f64>,
     ratio: Option<f64>,
     sampled_at: Option<Duration>,
@@ -82,6 +85,7 @@ impl Adaptive {
         Self {
             mode,
             link: None,
+            peak: 0.0,
             compressor: None,
             ratio: None,
             sampled_at: None,
@@ -95,6 +99,11 @@ impl Adaptive {
     /// Bytes a second that the link delivers, if known.
     pub fn link(&self) -> Option<f64> {
         self.link
+    }
+
+    /// The fastest that the link was of late. What slows a single measurement, like a busy machine at the other end, hardly lowers it.
+    pub fn peak(&self) -> Option<f64> {
+        self.link.map(|link| link.max(self.peak))
     }
 
     /// Bytes a second that the compressor eats, if known.
@@ -202,6 +211,7 @@ impl Adaptive {
             return;
         }
         let rate = bytes as f64 / seconds;
+        self.peak = rate.max(self.peak * PEAK_DECAY);
         // The compressor held the link up: the link is at least that fast.
         if packing.as_secs_f64() > seconds / 3.0 {
             if self.link.is_none_or(|link| rate > link) {
@@ -457,11 +467,25 @@ mod tests {
         adaptive.delivered(100, secs(1.0), secs(0.0), secs(1.0));
         adaptive.delivered(50, secs(1.0), secs(0.9), secs(2.0));
         assert_eq!(adaptive.link(), Some(100.0));
+        assert_eq!(adaptive.peak(), Some(100.0));
         adaptive.delivered(300, secs(1.0), secs(0.9), secs(3.0));
         assert_eq!(adaptive.link(), Some(300.0));
         adaptive.delivered(0, secs(1.0), secs(0.0), secs(3.0));
         adaptive.delivered(5, secs(0.0), secs(0.0), secs(3.0));
         assert_eq!(adaptive.link(), Some(300.0));
+    }
+
+    #[test]
+    fn the_peak_fades_slowly() {
+        let mut adaptive = Adaptive::new(LEVEL);
+        assert_eq!(adaptive.peak(), None);
+        adaptive.delivered(1000, secs(1.0), secs(0.0), secs(1.0));
+        adaptive.delivered(100, secs(1.0), secs(0.0), secs(2.0));
+        assert_eq!(adaptive.peak(), Some(950.0));
+        for _ in 0..200 {
+            adaptive.delivered(100, secs(1.0), secs(0.0), secs(3.0));
+        }
+        assert!(adaptive.peak().unwrap() < 101.0);
     }
 
     #[test]

@@ -28,8 +28,8 @@ impl Node {
         self.addresses_changed();
     }
 
-    /// Whether a listen address needs no test. An address of the loopback that was asked for by number is for this
-    /// machine only; and the first node of a network has nobody to test it.
+    /// Whether a listen address needs no test: one of the loopback on a node for this machine only, and any of the
+    /// first node of a network, which has nobody to test it.
     pub(super) fn counts_as_proven(&self, address: &Multiaddr) -> bool {
         let config = &self.shared.config;
         if address::is_relayed(address) || !address::is_allowed(address, config.local_only) {
@@ -41,10 +41,10 @@ impl Node {
         config.bootstrap.is_empty()
     }
 
-    /// Whether the node listens on the loopback only.
+    /// Whether the node has to do with its own machine only.
     pub(super) fn is_for_this_machine(&self) -> bool {
-        let listen = &self.shared.config.listen;
-        !listen.is_empty() && listen.iter().all(is_loopback)
+        let config = &self.shared.config;
+        !config.listen.is_empty() && config.listen.iter().chain(&config.bootstrap).all(is_loopback)
     }
 
     pub(super) fn on_listening_no_more(&mut self, gone: &[Multiaddr]) {

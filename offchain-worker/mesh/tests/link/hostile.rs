@@ -184,6 +184,11 @@ async fn a_crossing_cancel_or_window_is_no_violation() {
     raw.frame(REQUEST | END, 3, &request(b"", 1000, 1, b"y")).await;
     assert_eq!(raw.read_kind(RESPONSE).await.id, 3);
     assert!(side.link.is_open());
+    // But a flood of them is one.
+    for _ in 0..7 {
+        raw.frame(CANCEL, 1, b"").await;
+    }
+    raw.violated(side, "too many frames for ended exchanges").await;
 }
 
 #[tokio::test]

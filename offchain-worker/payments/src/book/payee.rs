@@ -405,14 +405,17 @@ impl std::fmt::Debug for Admission {
 }
 
 impl Admission {
+    /// The lane.
     pub fn key(&self) -> LaneKey {
         self.key
     }
 
+    /// The channel's epoch.
     pub fn epoch(&self) -> u32 {
         self.epoch
     }
 
+    /// The request's id.
     pub fn request(&self) -> H256 {
         self.request
     }

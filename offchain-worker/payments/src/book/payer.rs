@@ -291,10 +291,12 @@ impl Payment {
         &self.voucher
     }
 
+    /// The lane.
     pub fn key(&self) -> LaneKey {
         self.key
     }
 
+    /// The request's id.
     pub fn request(&self) -> H256 {
         self.request
     }

@@ -399,10 +399,12 @@ impl PayeeLane {
         self.signed().saturating_sub(self.claimed)
     }
 
+    /// The channel's epoch that all of this is of.
     pub fn epoch(&self) -> u32 {
         self.epoch
     }
 
+    /// Sum of the prices of the requests that were answered.
     pub fn served(&self) -> u128 {
         self.served
     }

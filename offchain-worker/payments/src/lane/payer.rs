@@ -330,10 +330,12 @@ impl PayerLane {
         Some(price)
     }
 
+    /// The channel's epoch that all of this is of.
     pub fn epoch(&self) -> u32 {
         self.epoch
     }
 
+    /// The lane's host.
     pub fn host(&self) -> &AccountId32 {
         &self.host
     }

@@ -765,6 +765,68 @@ fn what_a_host_refuses() {
 }
 
 #[test]
+fn the_payers_own_crash_is_not_held_against_the_host() {
+    let mut world = World::new();
+    world.payer_policy.lost_answers = 2;
+    for n in 1..=20 {
+        assert!(world.pay(id(n), 10, Owed::default()));
+    }
+    for ask in std::mem::take(&mut world.asks) {
+        world.host_gets(&ask);
+        world.host_finishes(ask.request, true);
+    }
+    world.at_work.clear();
+    world.replies.clear();
+    world.payer_crashes();
+    let next = |world: &mut World, n| {
+        assert!(world.pay(id(n), 10, Owed::default()));
+        let ask = world.asks.pop().unwrap();
+        let refusal = world
+            .host
+            .admit(&world.payee_policy, &ask.voucher, 10, id(n))
+            .unwrap_err();
+        let (served, needed) = refusal.disagreement().unwrap();
+        world.payer.refused(&world.payer_policy, id(n), served, needed)
+    };
+    let owed = next(&mut world, 21).unwrap();
+    assert_eq!(world.payer.written_off(), 200);
+
+    // What is lost from then on is: two answers of 10.
+    let mut owed = owed;
+    for n in 22.. {
+        if !world.pay(id(n), 10, owed) {
+            break;
+        }
+        assert!(n < 40);
+        let ask = world.asks.pop().unwrap();
+        world.host_gets(&ask);
+        match world.at_work.pop() {
+            Some(request) => {
+                world.host_finishes(request, true);
+                world.payer.failed(request);
+                owed = Owed::default();
+            }
+            None => {
+                let (_, Reply::Refused { served, needed }) = world.replies.pop().unwrap() else {
+                    panic!("refused for another reason");
+                };
+                match world.payer.refused(&world.payer_policy, id(n), served, needed) {
+                    Ok(next) => owed = next,
+                    Err(error) => {
+                        let allowed = 200 + 20;
+                        assert_eq!(error, PayError::LostTooMuch { lost: 230, allowed });
+                        break;
+                    }
+                }
+            }
+        }
+        world.replies.clear();
+    }
+    assert_eq!(world.payer.written_off(), 220);
+    assert_eq!(world.payer.signed(), 230);
+}
+
+#[test]
 fn a_new_epoch_begins_from_nothing() {
     let mut world = World::new();
     assert!(world.pay(id(1), 10, Owed::default()));

@@ -269,6 +269,8 @@ pub(super) struct Run<S> {
     // The peer's requests.
     incoming: CounterMap<u32, InCall>,
     next_in: u32,
+    /// Frames of the peer for requests that had ended.
+    late: u64,
     in_memory: usize,
     /// Bytes of responses that wait or are on their way.
     held_responses: usize,
@@ -384,6 +386,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Run<S> {
             large_starts: Lanes::new(),
             incoming: CounterMap::default(),
             next_in: if role == Role::Dialer { 2 } else { 1 },
+            late: 0,
             in_memory: 0,
             held_responses: 0,
             out_responses: 0,

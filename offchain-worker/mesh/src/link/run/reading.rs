@@ -6,7 +6,7 @@ use super::{
 };
 use crate::link::{
     CODE_CANCELLED, CODE_TIMEOUT, CallError, LinkEnd, Reject, Role,
-    frame::{self, Head, Hello, Kind},
+    frame::{self, Fault, Head, Hello, Kind},
 };
 use bytes::Bytes;
 use futures::io::{AsyncRead, AsyncWrite};
@@ -15,6 +15,9 @@ use std::{
     task::{Context, Poll},
 };
 use tokio::time::Instant;
+
+/// Frames for an exchange that may come after its end.
+const LATE_FRAMES: u64 = 4;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Run<S> {
     /// One read and what it brought. False when there is nothing to read.
@@ -298,12 +301,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Run<S> {
         Ok(())
     }
 
+    /// A cancel or window frame that crossed the end of its exchange. There can be one cancel and a window's worth of window frames.
+    fn on_late(&mut self, id: u32, fault: Fault) -> Step {
+        ensure(frame::is_past(id, self.next_in), fault)?;
+        self.late += 1;
+        ensure(
+            self.late <= LATE_FRAMES * self.sending.stats.calls_received,
+            "too many frames for ended exchanges",
+        )
+    }
+
     pub(super) fn on_cancel(&mut self, id: u32) -> Step {
         let Some(call) = self.incoming.get_mut(&id) else {
-            return ensure(
-                frame::is_past(id, self.next_in),
-                "cancel of an exchange that never was",
-            );
+            return self.on_late(id, "cancel of an exchange that never was");
         };
         ensure(!call.cancel_seen, "cancelled twice")?;
         call.cancel_seen = true;
@@ -346,10 +356,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Run<S> {
             (Key::Call(key), call.priority, &mut call.flow)
         } else {
             let Some(call) = self.incoming.get_mut(&id) else {
-                return ensure(
-                    frame::is_past(id, self.next_in),
-                    "window of an exchange that never was",
-                );
+                return self.on_late(id, "window of an exchange that never was");
             };
             match &mut call.response {
                 Some(flow) if call.begun => (Key::Request(id), call.priority, flow),

@@ -14,6 +14,8 @@ use tokio::time::{Duration, Instant};
 const FRAME_MIN: usize = 4 * 1024;
 /// Least that may be under way, however slow the link is.
 const IN_FLIGHT_MIN: f64 = 256.0 * 1024.0;
+/// Seconds of sending that may be under way beyond the round trip, for what delays the peer's tasks.
+const SLACK: f64 = 0.02;
 /// Most under way on a link that has not been measured.
 const IN_FLIGHT_UNKNOWN: usize = 1 << 20;
 
@@ -112,8 +114,8 @@ impl Sending {
     /// How much more may be under way: the peer's link window, and not much more than what the link holds at its measured pace, so
     /// that what comes next does not stand behind seconds of data in somebody's buffers.
     pub(super) fn allowance(&self) -> usize {
-        let hold = match (self.adaptive.link(), self.stats.rtt_min) {
-            (Some(link), Some(rtt)) => (2.0 * link * (rtt.as_secs_f64() + 0.01)).max(IN_FLIGHT_MIN) as usize,
+        let hold = match (self.adaptive.peak(), self.stats.rtt_min) {
+            (Some(link), Some(rtt)) => (2.0 * link * (rtt.as_secs_f64() + SLACK)).max(IN_FLIGHT_MIN) as usize,
             _ => IN_FLIGHT_UNKNOWN,
         };
         self.link_credit.min(hold.saturating_sub(self.meter.in_flight()))
