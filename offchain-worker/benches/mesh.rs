@@ -31,7 +31,8 @@ async fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let number = |name: &str, default: usize| {
         let at = arguments.iter().position(|a| a == name);
-        at.and_then(|i| arguments.get(i + 1)?.parse().ok()).unwrap_or(default)
+        at.and_then(|i| arguments.get(i + 1)?.parse().ok())
+            .unwrap_or(default)
     };
     let rounds = number("--rounds", 300);
     let requests = number("--requests", 20_000);
@@ -55,14 +56,20 @@ impl Pair {
         let folder = || TempDir::new_in(root).unwrap();
         let server = world::start_with(&world, "Alice", &[], true, folder(), Some(executor)).await;
         let client = world::start(&world, "Ferdie", &[&server], false, folder()).await;
-        let payer = llmesh_worker::net::identity::KeyFolder::open(llmesh_worker::net::keys_folder(client.folder.path()))
-            .unwrap()
-            .payer()
-            .unwrap();
+        let payer = llmesh_worker::net::identity::KeyFolder::open(llmesh_worker::net::keys_folder(
+            client.folder.path(),
+        ))
+        .unwrap()
+        .payer()
+        .unwrap();
         let funds = FEE * 1_000_000;
         world.open(&client.account(), &payer.account32(), &[server.account()], funds);
         world::sees_hosts(&world, &client, 1).await;
-        Self { world, server, client }
+        Self {
+            world,
+            server,
+            client,
+        }
     }
 
     async fn ask(&self, inputs: &MeshTensors) -> Duration {
@@ -97,7 +104,9 @@ async fn magika(rounds: usize) {
     };
     let store_folder = TempDir::new().unwrap();
     let store = ModelStore::open(store_folder.path()).unwrap();
-    let imported = store.import(&Path::new(&folder).join("model.onnx"), None).unwrap();
+    let imported = store
+        .import(&Path::new(&folder).join("model.onnx"), None)
+        .unwrap();
     let engine = Arc::new(Engine::start(store, EngineConfig::default()).unwrap());
     let (signature, _) = engine
         .inspect(imported.content_id, &llmesh_engine::DynamicDims::default())

@@ -60,7 +60,11 @@ impl NetMetrics {
         let gauges = |name, help, label| IntGaugeVec::new(Opts::new(name, help), &[label]);
         let counters = |name, help, label| IntCounterVec::new(Opts::new(name, help), &[label]);
         let metrics = Self {
-            peers: gauges("llmesh_mesh_peers", "Connected peers by how they are connected", "connection")?,
+            peers: gauges(
+                "llmesh_mesh_peers",
+                "Connected peers by how they are connected",
+                "connection",
+            )?,
             known: gauges("llmesh_mesh_known", "What is known of the mesh's links", "what")?,
             requests: counters(
                 "llmesh_mesh_requests_total",

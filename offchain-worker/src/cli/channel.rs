@@ -24,7 +24,9 @@ pub(super) async fn run(context: &Context, command: ChannelCommand) -> Result<()
                 let found = context.resolve(model).await?;
                 let live = live_hosts(context, found.id).await?;
                 if live.is_empty() && hosts.is_empty() {
-                    return Err(CliError::Failed(format!("no host in good standing offers {model}")));
+                    return Err(CliError::Failed(format!(
+                        "no host in good standing offers {model}"
+                    )));
                 }
                 hosts.extend(live);
             }

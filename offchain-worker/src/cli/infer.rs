@@ -25,8 +25,8 @@ use jsonrpsee::{
 };
 use llmesh_chain::{ChainModel, NodeClient};
 use llmesh_payments::{PayerBook, PayerPolicy};
-use llmesh_proofs::json as json_form;
 use llmesh_primitives::{Priority, Tensors};
+use llmesh_proofs::json as json_form;
 use llmesh_protocol::{MAX_SEALED_BYTES, MeshTensor, MeshTensors, RouteHeader};
 use serde_json::{Value as Json, json};
 use std::{
@@ -57,7 +57,10 @@ impl Courier for GatewayCourier {
         _: Option<mpsc::Sender<Bytes>>,
     ) -> Result<Bytes, String> {
         let base64 = base64::engine::general_purpose::STANDARD;
-        let params = rpc_params![format!("0x{}", hex::encode(header.encode())), base64.encode(&sealed)];
+        let params = rpc_params![
+            format!("0x{}", hex::encode(header.encode())),
+            base64.encode(&sealed)
+        ];
         let asked = self.client.request::<String, _>("mesh_forward", params);
         let answer = tokio::time::timeout_at(deadline, asked)
             .await
@@ -75,7 +78,13 @@ pub(super) async fn run(context: &Context, args: InferArgs) -> Result<(), CliErr
     let inputs = read_inputs(&args.input)?;
     let found = context.resolve(&args.model).await?;
     if let Err(error) = inputs.check_inputs(&found.manifest.signature) {
-        let wanted: Vec<String> = found.manifest.signature.inputs.iter().map(tensors::show_spec).collect();
+        let wanted: Vec<String> = found
+            .manifest
+            .signature
+            .inputs
+            .iter()
+            .map(tensors::show_spec)
+            .collect();
         return Err(CliError::Usage(format!(
             "the inputs do not fit {}: {error}; it takes {}",
             model::label(&found),
@@ -93,8 +102,7 @@ pub(super) async fn run(context: &Context, args: InferArgs) -> Result<(), CliErr
     let directory = Directory::new();
     directory.refresh(&*client, &[]).await?;
     let books = net::books_folder(&context.base_path);
-    std::fs::create_dir_all(&books)
-        .map_err(|e| CliError::Failed(format!("{}: {e}", books.display())))?;
+    std::fs::create_dir_all(&books).map_err(|e| CliError::Failed(format!("{}: {e}", books.display())))?;
     let book = PayerBook::open(&books.join("payer.redb"), genesis, PayerPolicy::default())
         .map_err(|e| {
             CliError::Failed(format!(
@@ -150,7 +158,9 @@ async fn ask(
             match step.what {
                 What::Failed(reason) => tracing::warn!(host = %step.host, "{reason}"),
                 What::Sent => tracing::info!(host = %step.host, attempt = step.attempt, "asked"),
-                What::Progress(progress) => tracing::info!(host = %step.host, ?progress, "the host is at work"),
+                What::Progress(progress) => {
+                    tracing::info!(host = %step.host, ?progress, "the host is at work")
+                }
             }
         }
     });
@@ -258,7 +268,9 @@ async fn repeat(
                 (requester.infer(&inference, None).await, began.elapsed())
             });
         }
-        let Some(ended) = running.join_next().await else { break };
+        let Some(ended) = running.join_next().await else {
+            break;
+        };
         match ended {
             Ok((Ok(done), took)) => {
                 latencies.push(took);

@@ -74,7 +74,8 @@ async fn get(context: &Context, args: &OfferArgs, found: &ChainModel) -> Result<
         ..Config::new(Keypair::generate_ed25519(), genesis.0)
     };
     let failed = |e: &dyn std::fmt::Display| CliError::Failed(format!("the mesh: {e}"));
-    let (mesh, task) = Mesh::spawn(config, Arc::new(directory.clone()), Vec::new()).map_err(|e| failed(&e))?;
+    let (mesh, task) =
+        Mesh::spawn(config, Arc::new(directory.clone()), Vec::new()).map_err(|e| failed(&e))?;
     if !args.from.is_empty() {
         let mut status = mesh.status();
         let joined = status.wait_for(|s| s.peers.iter().any(|p| p.ready));
@@ -99,7 +100,8 @@ async fn get(context: &Context, args: &OfferArgs, found: &ChainModel) -> Result<
                 p.bytes_total as f64 / 1e6,
                 p.peers,
                 p.rate as f64 / 1e6,
-                p.eta().map_or(String::new(), |eta| format!(", {} s left", eta.as_secs()))
+                p.eta()
+                    .map_or(String::new(), |eta| format!(", {} s left", eta.as_secs()))
             ),
             Phase::Finishing => format!("{label}: writing it to disk"),
             Phase::Done => format!("{label}: here"),

@@ -10,10 +10,7 @@ use llmesh_chain::H256;
 use llmesh_engine::parse_content_id;
 use llmesh_protocol::{MeshTensor, MeshTensors};
 use serde_json::json;
-use std::{
-    io::Read,
-    path::Path,
-};
+use std::{io::Read, path::Path};
 
 /// No receipt's file is longer.
 const MAX_FILE: u64 = 64 * 1024;
@@ -26,9 +23,8 @@ pub(super) fn run(json: bool, command: ReceiptCommand) -> Result<(), CliError> {
     match chain {
         None => receipt.verify().map_err(bad)?,
         Some(text) => {
-            let genesis = parse_content_id(&text).ok_or_else(|| {
-                CliError::Usage(format!("--chain {text}: expected 0x and 64 hex digits"))
-            })?;
+            let genesis = parse_content_id(&text)
+                .ok_or_else(|| CliError::Usage(format!("--chain {text}: expected 0x and 64 hex digits")))?;
             receipt.verify_on(genesis).map_err(bad)?;
         }
     }
@@ -73,7 +69,10 @@ fn read(file: &Path) -> Result<String, CliError> {
     let name = file.display();
     let mut text = String::new();
     let read = if file == Path::new("-") {
-        std::io::stdin().lock().take(MAX_FILE + 1).read_to_string(&mut text)
+        std::io::stdin()
+            .lock()
+            .take(MAX_FILE + 1)
+            .read_to_string(&mut text)
     } else {
         std::fs::File::open(file).and_then(|f| f.take(MAX_FILE + 1).read_to_string(&mut text))
     };

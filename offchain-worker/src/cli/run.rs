@@ -52,7 +52,9 @@ pub(super) async fn run(context: &Context, args: RunArgs) -> Result<(), CliError
         let addresses = net.addresses();
         tracing::info!(peer = %net.peer_id(), ?addresses, "in the mesh");
         if let Some(address) = net.gateway_address() {
-            tracing::info!("applications: JSON-RPC at http://{address}, Open Inference Protocol at http://{address}/v2");
+            tracing::info!(
+                "applications: JSON-RPC at http://{address}, Open Inference Protocol at http://{address}/v2"
+            );
         }
     }
     if let Some(address) = worker.metrics_address() {
@@ -101,9 +103,7 @@ fn net_config(context: &Context, args: &RunArgs) -> Option<NetConfig> {
         local_only: mesh.mesh_local,
         relays: !mesh.no_relay,
         region: mesh.region.clone(),
-        gateway: mesh
-            .gateway_port
-            .map(|port| (Ipv4Addr::LOCALHOST, port).into()),
+        gateway: mesh.gateway_port.map(|port| (Ipv4Addr::LOCALHOST, port).into()),
         gateway_token: mesh.gateway_token_file.clone(),
         capacity: args.capacity.into(),
         claim_above: mesh.claim_above,

@@ -4,11 +4,7 @@ use super::chainview::ChainView;
 use llmesh_chain::{ChainApi, ChainError, HeadState, Included, Signer, Wait, calls};
 use llmesh_payments::{ClaimPolicy, LaneFacts, LaneKey, PayeeBook};
 use llmesh_primitives::{ChannelId, Claim, LaneId, channel::MAX_CLAIMS};
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 
 /// Blocks between two looks.
@@ -48,7 +44,9 @@ impl Handle {
         let abort = self.task.abort_handle();
         if tokio::time::timeout(LAST_CLAIMS, self.task).await.is_err() {
             abort.abort();
-            tracing::warn!("the last claims were not made; vouchers are on disk and are claimed after the next start");
+            tracing::warn!(
+                "the last claims were not made; vouchers are on disk and are claimed after the next start"
+            );
         }
     }
 }
@@ -111,7 +109,11 @@ impl Parts {
         if due.is_empty() {
             return;
         }
-        let claims: Vec<Claim> = due.into_iter().take(MAX_CLAIMS as usize).map(|d| d.claim).collect();
+        let claims: Vec<Claim> = due
+            .into_iter()
+            .take(MAX_CLAIMS as usize)
+            .map(|d| d.claim)
+            .collect();
         if let Err(error) = self.claim(&claims).await {
             tracing::warn!(%error, lanes = claims.len(), "claims were not made; they are tried again");
         }
@@ -126,7 +128,11 @@ impl Parts {
             let written = match channel {
                 None => self.book.gone(id, block.min(read)).await.map(|gone| {
                     for lane in gone.iter().filter(|g| g.lost > 0) {
-                        tracing::warn!(channel = id, lost = lane.lost, "a channel ended before it was claimed");
+                        tracing::warn!(
+                            channel = id,
+                            lost = lane.lost,
+                            "a channel ended before it was claimed"
+                        );
                     }
                 }),
                 Some(channel) => {

@@ -4,8 +4,8 @@ use super::directory::Directory;
 use bytes::Bytes;
 use llmesh_chain::AccountId;
 use llmesh_content::{
-    ContentError, ContentId, ContentOffence, ContentRefusal, ContentRequest, FetchError, FetchOptions, PeerError,
-    Peers, Phase, Server, Store, fetch, reply,
+    ContentError, ContentId, ContentOffence, ContentRefusal, ContentRequest, FetchError, FetchOptions,
+    PeerError, Peers, Phase, Server, Store, fetch, reply,
 };
 use llmesh_mesh::{
     CallError, Kind, Mesh, Offence, PeerId, Request, Service,
@@ -60,7 +60,9 @@ impl Service for ContentService {
             let _permit = permit;
             server.answer(&request.body)
         });
-        Ok(reply::to_bytes(answer.await.unwrap_or(Err(ContentRefusal::Failed))))
+        Ok(reply::to_bytes(
+            answer.await.unwrap_or(Err(ContentRefusal::Failed)),
+        ))
     }
 }
 
@@ -83,7 +85,12 @@ impl Peers for MeshPeers {
             .models
             .values()
             .filter(|m| m.manifest.content_id.0 == id.0)
-            .flat_map(|m| snapshot.live_offers(m.id).map(|(host, _)| host.peer).collect::<Vec<_>>())
+            .flat_map(|m| {
+                snapshot
+                    .live_offers(m.id)
+                    .map(|(host, _)| host.peer)
+                    .collect::<Vec<_>>()
+            })
             .collect();
         peers.extend(self.mesh.providers(id.0, MAX_PROVIDERS, FIND_TIMEOUT).await);
         let mut seen = std::collections::HashSet::new();
@@ -147,7 +154,9 @@ impl Keeper {
         loop {
             for (id, size, name) in self.wanted() {
                 if self.has(id).await {
-                    let due = announced.get(&id.0).is_none_or(|at| at.elapsed() >= ANNOUNCE_EVERY);
+                    let due = announced
+                        .get(&id.0)
+                        .is_none_or(|at| at.elapsed() >= ANNOUNCE_EVERY);
                     if due && self.peers.mesh.provide(id.0).await.is_ok() {
                         announced.insert(id.0, Instant::now());
                     }
@@ -215,7 +224,15 @@ impl Keeper {
                 set(Some(state(p.bytes_done, None)));
             }
         };
-        let fetched = fetch(&self.store, &self.peers, id, size, FetchOptions::default(), progress).await;
+        let fetched = fetch(
+            &self.store,
+            &self.peers,
+            id,
+            size,
+            FetchOptions::default(),
+            progress,
+        )
+        .await;
         match &fetched {
             Ok(()) => {
                 set(None);

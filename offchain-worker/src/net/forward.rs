@@ -197,7 +197,10 @@ impl Service for Forwarder {
             sealed: request.body,
             deadline: asked.min(request.deadline),
             cancelled: request.cancelled,
-            progress: request.progress.is_wanted().then(|| relay_progress(request.progress)),
+            progress: request
+                .progress
+                .is_wanted()
+                .then(|| relay_progress(request.progress)),
         };
         Ok(self.pass(passing, false).await)
     }

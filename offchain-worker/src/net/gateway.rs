@@ -11,8 +11,8 @@ use super::{
 use bytes::Bytes;
 use llmesh_chain::{AccountId, ChainModel, H256, HeadState};
 use llmesh_gateway::{
-    ChannelInfo, Gateway, GatewayError, HostQuote, InferRequest, InferResponse, ModelInfo, PathInfo, PriceRange,
-    ProgressInfo, QuoteInfo, QuoteRequest, Reason, RouteInfo, RoutesRequest, Stage, StatusInfo,
+    ChannelInfo, Gateway, GatewayError, HostQuote, InferRequest, InferResponse, ModelInfo, PathInfo,
+    PriceRange, ProgressInfo, QuoteInfo, QuoteRequest, Reason, RouteInfo, RoutesRequest, Stage, StatusInfo,
 };
 use llmesh_primitives::{ModelVersionId, OfferTerms, Priority, SemVer, VersionStatus};
 use llmesh_protocol::{KeyId, MAX_SEALED_BYTES, Progress, Refusal, RouteHeader, wire::decode_header};
@@ -73,7 +73,11 @@ impl NodeGateway {
         let live: Vec<_> = snapshot.live_offers(id).map(|(h, t)| (h.clone(), t)).collect();
         let mut hosts = Vec::with_capacity(live.len());
         for (host, terms) in live {
-            let fee = self.chain.fee(id, terms.price, Priority::Normal).await.map_err(not_ready)?;
+            let fee = self
+                .chain
+                .fee(id, terms.price, Priority::Normal)
+                .await
+                .map_err(not_ready)?;
             if let Some(fee) = fee {
                 hosts.push((host, terms, fee.now));
             }
@@ -88,14 +92,21 @@ impl NodeGateway {
         version: Option<&str>,
     ) -> Result<&'a ChainModel, GatewayError> {
         let wanted = version
-            .map(|v| v.parse::<SemVer>().map_err(|e| GatewayError::new(Reason::UnknownVersion, e)))
+            .map(|v| {
+                v.parse::<SemVer>()
+                    .map_err(|e| GatewayError::new(Reason::UnknownVersion, e))
+            })
             .transpose()?;
         if let Some(model) = snapshot.resolve(name, wanted)
             && model.status != VersionStatus::Yanked
         {
             return Ok(model);
         }
-        if snapshot.models.values().any(|m| m.name.as_slice() == name.as_bytes()) {
+        if snapshot
+            .models
+            .values()
+            .any(|m| m.name.as_slice() == name.as_bytes())
+        {
             let which = version.map_or("an active version".to_owned(), |v| format!("the version {v}"));
             let message = format!("{name} has no {which} that takes work");
             return Err(GatewayError::new(Reason::UnknownVersion, message));
@@ -164,7 +175,11 @@ impl Gateway for NodeGateway {
     async fn models(&self) -> Result<Vec<ModelInfo>, GatewayError> {
         let snapshot = self.shared.directory.snapshot();
         let mut newest: BTreeMap<&[u8], &ChainModel> = BTreeMap::new();
-        for model in snapshot.models.values().filter(|m| m.status == VersionStatus::Active) {
+        for model in snapshot
+            .models
+            .values()
+            .filter(|m| m.status == VersionStatus::Active)
+        {
             let entry = newest.entry(model.name.as_slice()).or_insert(model);
             if model.version > entry.version {
                 *entry = model;
@@ -172,7 +187,12 @@ impl Gateway for NodeGateway {
         }
         let mut models = Vec::with_capacity(newest.len());
         for model in newest.into_values() {
-            let prices: Vec<u128> = self.hosts(&snapshot, model.id).await?.iter().map(|h| h.2).collect();
+            let prices: Vec<u128> = self
+                .hosts(&snapshot, model.id)
+                .await?
+                .iter()
+                .map(|h| h.2)
+                .collect();
             models.push(self.info(&snapshot, model, &prices));
         }
         Ok(models)
@@ -181,7 +201,12 @@ impl Gateway for NodeGateway {
     async fn model(&self, name: &str, version: Option<&str>) -> Result<ModelInfo, GatewayError> {
         let snapshot = self.shared.directory.snapshot();
         let model = self.find(&snapshot, name, version)?;
-        let prices: Vec<u128> = self.hosts(&snapshot, model.id).await?.iter().map(|h| h.2).collect();
+        let prices: Vec<u128> = self
+            .hosts(&snapshot, model.id)
+            .await?
+            .iter()
+            .map(|h| h.2)
+            .collect();
         Ok(self.info(&snapshot, model, &prices))
     }
 

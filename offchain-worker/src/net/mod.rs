@@ -18,16 +18,16 @@ mod chainview;
 mod claims;
 pub(crate) mod content;
 mod forward;
-mod links;
 mod gateway;
+mod links;
 mod record;
 mod schedule;
 mod serve;
 mod start;
 
 pub use directory::Directory;
-pub(crate) use start::{Report, Reporter};
 pub use start::{Net, NetConfig, NetError};
+pub(crate) use start::{Report, Reporter};
 
 use llmesh_mesh::{Mesh, PeerId};
 use llmesh_protocol::Refusal;

@@ -5,10 +5,10 @@
 //! [`Courier`] that carries the sealed bytes.
 
 use super::{
+    Shared,
     chainview::ChainView,
     directory::{Directory, HostEntry, Snapshot},
     serve::MAX_LIFETIME_MS,
-    Shared,
     topology::{Candidate, Topology},
     unix_ms,
 };
@@ -119,7 +119,9 @@ pub enum RequestError {
     NoHost,
     #[error("no host does it for {max} planck: the cheapest asks {cheapest}")]
     TooDear { max: u128, cheapest: u128 },
-    #[error("no channel of this key has money in a lane for a host of this model: `llmesh-worker channel open`")]
+    #[error(
+        "no channel of this key has money in a lane for a host of this model: `llmesh-worker channel open`"
+    )]
     NoFunds,
     #[error("the inputs do not fit the model: {0}")]
     Inputs(String),
@@ -264,7 +266,10 @@ impl Requester {
             .lanes()
             .into_iter()
             .map(|lane| {
-                let used = lane.spent.saturating_add(lane.written_off).saturating_add(lane.in_flight);
+                let used = lane
+                    .spent
+                    .saturating_add(lane.written_off)
+                    .saturating_add(lane.in_flight);
                 (lane.key, used)
             })
             .collect()
@@ -289,7 +294,10 @@ impl Requester {
     ) -> Result<Inferred, RequestError> {
         let deadline = Instant::now() + what.deadline;
         let snapshot = self.directory.snapshot();
-        let model = snapshot.models.get(&what.version).ok_or(RequestError::UnknownModel)?;
+        let model = snapshot
+            .models
+            .get(&what.version)
+            .ok_or(RequestError::UnknownModel)?;
         what.inputs
             .check_inputs(&model.manifest.signature)
             .map_err(|e| RequestError::Inputs(e.to_string()))?;
@@ -345,12 +353,17 @@ impl Requester {
                 }
             }
         }
-        Err(RequestError::NoAnswer(last.unwrap_or_else(|| "none could be asked".into())))
+        Err(RequestError::NoAnswer(
+            last.unwrap_or_else(|| "none could be asked".into()),
+        ))
     }
 
     /// The hosts to ask, in order.
     async fn choices(&self, what: &Inference, snapshot: &Snapshot) -> Result<Vec<Choice>, RequestError> {
-        let model = snapshot.models.get(&what.version).ok_or(RequestError::UnknownModel)?;
+        let model = snapshot
+            .models
+            .get(&what.version)
+            .ok_or(RequestError::UnknownModel)?;
         let live: Vec<_> = snapshot
             .live_offers(what.version)
             .filter(|(host, _)| host.reputation_ppb >= what.min_reputation.deconstruct())
@@ -381,14 +394,10 @@ impl Requester {
             let lanes = self.lanes(fresh).await?;
             let used = self.used();
             for (entry, terms, price) in &affordable {
-                let funded = lanes
-                    .get(&entry.account.0)
-                    .into_iter()
-                    .flatten()
-                    .find(|f| {
-                        let used = used.get(&f.facts.key).copied().unwrap_or_default();
-                        f.facts.funded.saturating_sub(used) >= *price
-                    });
+                let funded = lanes.get(&entry.account.0).into_iter().flatten().find(|f| {
+                    let used = used.get(&f.facts.key).copied().unwrap_or_default();
+                    f.facts.funded.saturating_sub(used) >= *price
+                });
                 if let Some(funded) = funded {
                     let choice = Choice {
                         entry: entry.clone(),
@@ -432,7 +441,11 @@ impl Requester {
             return Vec::new();
         };
         let limit = best.saturating_add(best / 1_000 * EQUAL_PERMILLE);
-        let equal: Vec<PeerId> = ranked.iter().take_while(|(_, cost)| *cost <= limit).map(|(p, _)| *p).collect();
+        let equal: Vec<PeerId> = ranked
+            .iter()
+            .take_while(|(_, cost)| *cost <= limit)
+            .map(|(p, _)| *p)
+            .collect();
         let mut order: Vec<PeerId> = ranked.iter().map(|(p, _)| *p).collect();
         if equal.len() > 1 {
             let mut balancer = self.balancer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -470,10 +483,10 @@ impl Requester {
                         && !facts.released
                     {
                         let host: [u8; 32] = *facts.host.as_ref();
-                        by_host.entry(host).or_default().push(Funded {
-                            channel: id,
-                            facts,
-                        });
+                        by_host
+                            .entry(host)
+                            .or_default()
+                            .push(Funded { channel: id, facts });
                     }
                 }
             }
@@ -497,7 +510,10 @@ impl Requester {
     ) -> Result<Tried, RequestError> {
         let request = match again.take() {
             Some(request) => request,
-            None => match self.pay(attempt, std::mem::take(&mut terms.owed), terms.price).await {
+            None => match self
+                .pay(attempt, std::mem::take(&mut terms.owed), terms.price)
+                .await
+            {
                 Ok(request) => request,
                 Err(PayError::Storage(error)) => return Err(PayError::Storage(error).into()),
                 Err(error) => return Ok(Tried::Next(error.to_string())),
@@ -526,7 +542,9 @@ impl Requester {
         };
         tell.step(What::Sent);
         let mut opener = key.opener();
-        let answer = self.carry(attempt, header, sealed.into(), &mut opener, tell).await;
+        let answer = self
+            .carry(attempt, header, sealed.into(), &mut opener, tell)
+            .await;
         match answer {
             // Nobody knows what became of it: the same request again gets the same answer.
             Err(reason) => {
@@ -679,10 +697,7 @@ impl Requester {
         let funded = &attempt.choice.funded;
         let signer = self.signer.clone();
         let sign = move |payload: &[u8; 32]| signer.sign(payload);
-        let payment = self
-            .book
-            .pay_again(&funded.facts, price, id, owed, &sign)
-            .await?;
+        let payment = self.book.pay_again(&funded.facts, price, id, owed, &sign).await?;
         Ok(Sealable {
             id,
             ask: Ask {

@@ -144,7 +144,12 @@ impl Net {
             },
             ..PayeeLimits::default()
         };
-        let payee = Arc::new(PayeeBook::open(&books.join("payee.redb"), signer.account32(), genesis, limits)?);
+        let payee = Arc::new(PayeeBook::open(
+            &books.join("payee.redb"),
+            signer.account32(),
+            genesis,
+            limits,
+        )?);
         let payer_book = Arc::new(PayerBook::open(
             &books.join("payer.redb"),
             genesis,
@@ -171,7 +176,10 @@ impl Net {
         let inference = Late::default();
         let services: Vec<(Kind, Arc<dyn llmesh_mesh::Service>)> = vec![
             (Kind::Inference, Arc::new(inference.clone())),
-            (Kind::Content, Arc::new(content::ContentService::new(store.clone()))),
+            (
+                Kind::Content,
+                Arc::new(content::ContentService::new(store.clone())),
+            ),
         ];
         let (mesh, mesh_task) = Mesh::spawn(mesh_config, Arc::new(directory.clone()), services)?;
         let shared = Arc::new(Shared::new(mesh.clone(), directory.clone()));
@@ -210,7 +218,13 @@ impl Net {
         });
         let topic = Topic::new(links::TOPIC)?;
         let heard = mesh.subscribe_with(topic.clone(), Arc::new(links::judge));
-        tasks.spawn(links::run(shared.clone(), scheduler.clone(), config.relays, topic, heard));
+        tasks.spawn(links::run(
+            shared.clone(),
+            scheduler.clone(),
+            config.relays,
+            topic,
+            heard,
+        ));
         let fetches = Arc::default();
         tasks.spawn(
             content::Keeper {
@@ -381,9 +395,22 @@ impl Reporter {
             peer_id: self.shared.me.to_string(),
             peers: status.peers.iter().filter(|p| p.ready).count(),
             relayed: status.peers.iter().filter(|p| p.ready && p.relayed).count(),
-            addresses: self.shared.mesh.listen_addresses().borrow().iter().map(ToString::to_string).collect(),
+            addresses: self
+                .shared
+                .mesh
+                .listen_addresses()
+                .borrow()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             mesh: status.counters,
-            links: self.shared.mesh.links().into_iter().map(|(_, kind, stats)| (kind, stats)).collect(),
+            links: self
+                .shared
+                .mesh
+                .links()
+                .into_iter()
+                .map(|(_, kind, stats)| (kind, stats))
+                .collect(),
             known_peers,
             known_links,
             served: get(&counters.served),
@@ -392,7 +419,11 @@ impl Reporter {
             unanswered: get(&counters.unanswered),
             busy_us: get(&counters.busy_us),
             earned: *counters.earned.lock().unwrap_or_else(PoisonError::into_inner),
-            refusals: counters.refusals.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            refusals: counters
+                .refusals
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
             waiting,
             running,
             unsettled: self.payee.totals().unsettled,
@@ -443,10 +474,7 @@ impl Late {
 
 #[async_trait::async_trait]
 impl llmesh_mesh::Service for Late {
-    async fn serve(
-        &self,
-        request: llmesh_mesh::Request,
-    ) -> Result<bytes::Bytes, llmesh_mesh::link::Reject> {
+    async fn serve(&self, request: llmesh_mesh::Request) -> Result<bytes::Bytes, llmesh_mesh::link::Reject> {
         let service = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         match service {
             Some(service) => service.serve(request).await,

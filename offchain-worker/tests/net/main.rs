@@ -74,7 +74,12 @@ async fn a_request_is_answered_paid_and_claimed() {
     sees_hosts(&world, &client, 1).await;
 
     for n in 1..=4u8 {
-        let done = client.net.requester().infer(&question(&[n, 7]), None).await.unwrap();
+        let done = client
+            .net
+            .requester()
+            .infer(&question(&[n, 7]), None)
+            .await
+            .unwrap();
         assert_eq!(answer(&done), [n + 1, 8]);
         assert_eq!(done.price, FEE);
         assert_eq!(done.receipt.host, server.account());
@@ -127,7 +132,11 @@ async fn a_host_that_dies_in_mid_request_costs_time_and_nothing_else() {
     assert_eq!(world.state().channels[&channel].lanes.len(), 2);
 
     // It comes back with its book, and the credit that it holds pays for the next answer.
-    let name = if dead_account == signer("Alice").account32() { "Alice" } else { "Bob" };
+    let name = if dead_account == signer("Alice").account32() {
+        "Alice"
+    } else {
+        "Bob"
+    };
     let back = world::start(&world, name, &[&alive], true, kept).await;
     alive.executor.shut();
     let requester = client.net.requester().clone();
@@ -179,10 +188,7 @@ async fn no_money_no_host_and_no_model_are_told_apart() {
         ..question(&[1])
     };
     assert!(matches!(ask(picky).await, RequestError::NoHost));
-    assert!(matches!(
-        ask(question(&[0; 65])).await,
-        RequestError::Inputs(_)
-    ));
+    assert!(matches!(ask(question(&[0; 65])).await, RequestError::Inputs(_)));
     assert_eq!(server.executor.runs(), 0);
     stop([client, server]).await;
 }
@@ -202,8 +208,11 @@ impl Stranger {
         let payer = signer("Mallory");
         let channel = world.open(&payer.account32(), &payer.account32(), &[server.account()], FUNDS);
         let config = Config::local(Keypair::generate_ed25519(), genesis().0);
-        let (mesh, _) = Mesh::spawn(config, Arc::new(llmesh_worker::net::Directory::new()), Vec::new()).unwrap();
-        mesh.connect(server.peer(), vec![server.address.clone()]).await.unwrap();
+        let (mesh, _) =
+            Mesh::spawn(config, Arc::new(llmesh_worker::net::Directory::new()), Vec::new()).unwrap();
+        mesh.connect(server.peer(), vec![server.address.clone()])
+            .await
+            .unwrap();
         let key = world.state().workers[&server.signer.account_id().0].encryption_key;
         Self {
             mesh,
@@ -286,12 +295,17 @@ impl Stranger {
 }
 
 fn now() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
     since.as_millis() as u64
 }
 
 fn done(received: Received) {
-    assert!(matches!(&received, Received::Answer(Answer::Done { .. })), "{received:?}");
+    assert!(
+        matches!(&received, Received::Answer(Answer::Done { .. })),
+        "{received:?}"
+    );
 }
 
 fn refusal(received: Received) -> Refusal {
@@ -382,12 +396,19 @@ async fn every_field_of_terms_and_vouchers_counts() {
     let mut other_lane = good();
     other_lane.lane = 1;
     assert_eq!(
-        refusal(stranger.plainly(&stranger.ask(stranger.terms(), other_lane)).await),
+        refusal(
+            stranger
+                .plainly(&stranger.ask(stranger.terms(), other_lane))
+                .await
+        ),
         Refusal::ChannelUnknown
     );
     let mut forged = stranger.ask(stranger.terms(), good());
     forged.voucher.signature = signer("Bob").sign(&forged.voucher.voucher.payload());
-    assert_eq!(voucher_fault(stranger.plainly(&forged).await), VoucherFault::BadSignature);
+    assert_eq!(
+        voucher_fault(stranger.plainly(&forged).await),
+        VoucherFault::BadSignature
+    );
     assert_eq!(server.executor.runs(), 0, "nothing was computed");
 
     // What is right is still served.
@@ -398,7 +419,10 @@ async fn every_field_of_terms_and_vouchers_counts() {
     assert_eq!(voucher_fault(again), VoucherFault::TooLittle);
     // Neither does one with the same number and another sum.
     let conflict = stranger.ask(stranger.terms(), stranger.voucher(1, 2 * FEE));
-    assert_eq!(voucher_fault(stranger.plainly(&conflict).await), VoucherFault::Conflict);
+    assert_eq!(
+        voucher_fault(stranger.plainly(&conflict).await),
+        VoucherFault::Conflict
+    );
     assert_eq!(server.executor.runs(), 1);
     stranger.mesh.stop().await;
     stop([server]).await;
@@ -446,7 +470,9 @@ async fn what_a_relay_changes_is_noticed() {
     assert_eq!(refusal(priced), Refusal::Malformed);
     let suite = stranger.send(&ask(), |_, sealed| sealed[1] = 9).await;
     assert_eq!(refusal(suite), Refusal::Malformed);
-    let other_key = stranger.send(&ask(), |header, _| header.key = KeyId([9; 8])).await;
+    let other_key = stranger
+        .send(&ask(), |header, _| header.key = KeyId([9; 8]))
+        .await;
     assert!(matches!(refusal(other_key), Refusal::WrongKey { .. }));
     assert_eq!(server.executor.runs(), 0);
 
@@ -459,7 +485,11 @@ async fn what_a_relay_changes_is_noticed() {
             priority: 0,
             progress: None,
         };
-        let answer = stranger.mesh.call(server.peer(), Kind::Inference, call).await.unwrap();
+        let answer = stranger
+            .mesh
+            .call(server.peer(), Kind::Inference, call)
+            .await
+            .unwrap();
         assert_eq!(answer[..2], [VERSION, 0], "a refusal in clear");
     }
     done(stranger.plainly(&ask()).await);
@@ -502,15 +532,26 @@ async fn a_relay_carries_a_request_and_knows_nothing_of_it() {
         priority: 1,
         progress: None,
     };
-    let answer = stranger.mesh.call(relay.peer(), Kind::Inference, call(&header)).await.unwrap();
+    let answer = stranger
+        .mesh
+        .call(relay.peer(), Kind::Inference, call(&header))
+        .await
+        .unwrap();
     let received = key.opener().open(&answer).unwrap();
-    assert!(matches!(received, Received::Answer(Answer::Done { .. })), "{received:?}");
+    assert!(
+        matches!(received, Received::Answer(Answer::Done { .. })),
+        "{received:?}"
+    );
     assert_eq!(relay.executor.runs(), 0);
 
     // The host is gone: the relay says so, in clear and at once.
     let dead = server.peer();
     server.net.stop().await;
-    let answer = stranger.mesh.call(relay.peer(), Kind::Inference, call(&header)).await.unwrap();
+    let answer = stranger
+        .mesh
+        .call(relay.peer(), Kind::Inference, call(&header))
+        .await
+        .unwrap();
     let refused = refusal(key.opener().open(&answer).unwrap());
     assert!(
         matches!(&refused, Refusal::NextHopUnreachable { peer } if peer.as_slice() == dead.to_bytes()),

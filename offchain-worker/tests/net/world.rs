@@ -2,15 +2,15 @@
 
 use codec::{Decode, DecodeAll, Encode};
 use llmesh_chain::{
-    AccountId, Arg, Balance, BlockRef, Call, ChainError, ChainEvent, ChainModel, ChainProperties, H256, HeadState,
-    Included, NodeClient, RuntimeVersion, Signer, Wait,
+    AccountId, Arg, Balance, BlockRef, Call, ChainError, ChainEvent, ChainModel, ChainProperties, H256,
+    HeadState, Included, NodeClient, RuntimeVersion, Signer, Wait,
 };
 use llmesh_engine::{EngineError, Execution, Executor, ModelRef, RunRequest};
 use llmesh_mesh::{Multiaddr, PeerId};
 use llmesh_primitives::{
     Channel, ChannelId, ChannelState, Claim, ContentId, Dim, ElementType, Lane, LaneId, MESH, ModelManifest,
-    ModelSignature, ModelVersion, OfferTerms, OriginFormat, Priority, RuntimeClass, StakeAccount, Tensor, TensorSpec,
-    Tensors, VersionStatus, WorkerRecord, api::HostStatus,
+    ModelSignature, ModelVersion, OfferTerms, OriginFormat, Priority, RuntimeClass, StakeAccount, Tensor,
+    TensorSpec, Tensors, VersionStatus, WorkerRecord, api::HostStatus,
 };
 use llmesh_worker::net::{Net, NetConfig};
 use sp_runtime::{AccountId32, Perbill};
@@ -93,7 +93,13 @@ impl World {
     }
 
     /// Opens a channel with a lane for each of these hosts.
-    pub fn open(&self, payer: &AccountId32, signer: &AccountId32, hosts: &[AccountId32], funds: u128) -> ChannelId {
+    pub fn open(
+        &self,
+        payer: &AccountId32,
+        signer: &AccountId32,
+        hosts: &[AccountId32],
+        funds: u128,
+    ) -> ChannelId {
         let mut state = self.state();
         let id = state.channels.len() as ChannelId;
         let lanes: Vec<Lane<AccountId32>> = hosts
@@ -262,7 +268,10 @@ impl NodeClient for World {
         Ok(match function {
             "ModelRegistryApi_versions" => {
                 let (from, _) = <(u32, u32)>::decode(args).unwrap();
-                let all: Vec<ChainModel> = [self.model.clone()].into_iter().filter(|m| m.id >= from).collect();
+                let all: Vec<ChainModel> = [self.model.clone()]
+                    .into_iter()
+                    .filter(|m| m.id >= from)
+                    .collect();
                 all.encode()
             }
             "ModelRegistryApi_version" => Some(&self.model).encode(),
@@ -272,7 +281,8 @@ impl NodeClient for World {
                     capacity: 4,
                 };
                 let state = self.state();
-                let offers: Vec<([u8; 32], OfferTerms)> = state.workers.keys().map(|who| (*who, terms)).collect();
+                let offers: Vec<([u8; 32], OfferTerms)> =
+                    state.workers.keys().map(|who| (*who, terms)).collect();
                 offers.encode()
             }
             "JobsApi_host_status" => {
@@ -520,7 +530,11 @@ pub async fn start_with(
         until("the record on the chain", || {
             world.block();
             let state = world.state();
-            state.workers.get(&account).filter(|w| w.peer_id.as_slice() == peer).map(drop)
+            state
+                .workers
+                .get(&account)
+                .filter(|w| w.peer_id.as_slice() == peer)
+                .map(drop)
         })
         .await;
     }

@@ -255,10 +255,10 @@ mod benchmarks {
     fn claim() {
         let id = open_full::<T>(&payer::<T>(0), false);
         let host = lane_of::<T>(id, 0).host;
-        let claim = claim_for::<T>(id, 0, true);
+        let best = claim_for::<T>(id, 0, true);
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(host), claim);
+        _(RawOrigin::Signed(host), best);
 
         assert_eq!(lane_of::<T>(id, 0).paid, amount::<T>());
     }

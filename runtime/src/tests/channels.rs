@@ -72,7 +72,11 @@ fn a_channel_pays_its_hosts_and_gives_the_rest_back() {
             ProxyType::Compute,
             0
         ));
-        let before = (free(HOST), free(SECOND), Balances::balance(&TreasuryAccount::get()));
+        let before = (
+            free(HOST),
+            free(SECOND),
+            Balances::balance(&TreasuryAccount::get()),
+        );
         let claims = vec![
             claim(id, 0, 1, 4 * MESH, SIGNER),
             claim(id, 0, 3, 40 * MESH, CLIENT),
@@ -99,10 +103,7 @@ fn a_channel_pays_its_hosts_and_gives_the_rest_back() {
 
         // The rest after a top-up. Half of the stake is delegated: half of what the commission leaves is the delegator's.
         assert_ok!(Settlement::fund_lane(by(CLIENT), id, 0, 3 * MESH));
-        assert_ok!(Settlement::claim(
-            by(HOST),
-            claim(id, 0, 2, 12 * MESH, SIGNER)
-        ));
+        assert_ok!(Settlement::claim(by(HOST), claim(id, 0, 2, 12 * MESH, SIGNER)));
         let (host_part, delegators) = (12 * MESH * 7 / 10, 12 * MESH * 7 / 10 * 95 / 100 / 2);
         assert_eq!(free(HOST), before.0 + host_part - delegators);
         assert_eq!(
@@ -124,10 +125,7 @@ fn a_channel_pays_its_hosts_and_gives_the_rest_back() {
         while System::block_number() < until {
             block(2);
         }
-        assert_ok!(Settlement::claim(
-            by(SECOND),
-            claim(id, 1, 1, MESH, SIGNER)
-        ));
+        assert_ok!(Settlement::claim(by(SECOND), claim(id, 1, 1, MESH, SIGNER)));
         assert_eq!(free(SECOND), before.1 + MESH * 7 / 10);
         assert_noop!(
             Settlement::settle(by(HOT), id),
@@ -168,7 +166,10 @@ fn a_full_batch_of_claims_fits_into_a_transaction_and_costs_less_than_its_claims
             claims: batch.try_into().unwrap(),
         });
         let together = cost(call.clone());
-        assert!(together < 128 * alone, "{together} planck for a batch, {alone} alone");
+        assert!(
+            together < 128 * alone,
+            "{together} planck for a batch, {alone} alone"
+        );
 
         // None of these holds, so most of the fee comes back.
         let before = free(HOST);

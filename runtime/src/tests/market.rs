@@ -227,9 +227,9 @@ fn a_hot_key_can_serve_but_not_move_the_stake() {
     assert!(filter(RuntimeCall::Settlement(
         pallet_settlement::Call::release_lane { channel: 0, lane: 0 }
     )));
-    assert!(!filter(RuntimeCall::Settlement(
-        pallet_settlement::Call::close { channel: 0 }
-    )));
+    assert!(!filter(RuntimeCall::Settlement(pallet_settlement::Call::close {
+        channel: 0
+    })));
     assert!(!filter(RuntimeCall::Settlement(
         pallet_settlement::Call::fund_lane {
             channel: 0,

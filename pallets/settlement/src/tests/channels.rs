@@ -922,18 +922,11 @@ mod batches {
 mod ending {
     use super::*;
 
-    fn settle(
-        who: u64,
-        id: ChannelId,
-    ) -> DispatchResultWithPostInfo {
+    fn settle(who: u64, id: ChannelId) -> DispatchResultWithPostInfo {
         Settlement::settle(by(who), id)
     }
 
-    fn reopen(
-        who: u64,
-        id: ChannelId,
-        of: &[(u64, u128)],
-    ) -> DispatchResultWithPostInfo {
+    fn reopen(who: u64, id: ChannelId, of: &[(u64, u128)]) -> DispatchResultWithPostInfo {
         Settlement::reopen(by(who), id, account_of(&signer_of_epoch(1)), lanes(of), 50)
     }
 

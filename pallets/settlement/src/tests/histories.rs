@@ -114,7 +114,12 @@ fn step() -> impl Strategy<Value = Step> {
             8 => prop::sample::subsequence((0..HOSTS.len()).collect::<Vec<_>>(), 1..=HOSTS.len()),
             1 => prop::collection::vec(0..HOSTS.len(), 0..4),
         ]
-        .prop_flat_map(move |hosts| hosts.into_iter().map(|host| (Just(host), amount())).collect::<Vec<_>>())
+        .prop_flat_map(move |hosts| {
+            hosts
+                .into_iter()
+                .map(|host| (Just(host), amount()))
+                .collect::<Vec<_>>()
+        })
     };
     let payer = || 0..PAYERS.len();
     // Seven times out of eight the one whom it is for.
