@@ -104,7 +104,16 @@ pub fn path(name: &str) -> std::path::PathBuf {
 /// Compares with the file of this name; with `LLMESH_WRITE_VECTORS` set, writes it.
 pub fn vector(name: &str, value: &Value) {
     let text = serde_json::to_string_pretty(value).unwrap() + "\n";
-    text_vector(name, &text);
+    if std::env::var_os("LLMESH_WRITE_VECTORS").is_some() {
+        fs::write(path(name), &text).unwrap();
+    }
+    // As values: the order of keys depends on a feature of serde_json that other crates of a build may switch on.
+    let stored = fs::read_to_string(path(name)).unwrap_or_default();
+    let stored: Value = serde_json::from_str(&stored).unwrap_or_default();
+    assert!(
+        stored == *value,
+        "{name} differs from what the code makes; LLMESH_WRITE_VECTORS=1 rewrites it. Now:\n{text}"
+    );
 }
 
 pub fn text_vector(name: &str, text: &str) {
