@@ -14,7 +14,12 @@ use governor::{
     middleware::NoOpMiddleware,
     state::{InMemoryState, NotKeyed, keyed::DashMapStateStore},
 };
-use std::{hash::Hash, num::NonZeroU32, time::Duration};
+use std::{
+    hash::Hash,
+    num::NonZeroU32,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
 
 pub(crate) fn quota(rate: Rate) -> Quota {
     let per_second = NonZeroU32::new(rate.per_second).unwrap_or(NonZeroU32::MIN);
@@ -30,7 +35,13 @@ pub struct Keyed<K: Hash + Eq + Clone, C: Clock = DefaultClock> {
     states: RateLimiter<K, DashMapStateStore<K>, C, NoOpMiddleware<C::Instant>>,
     overflow: RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<C::Instant>>,
     max_keys: usize,
+    made: Instant,
+    /// When keys were forgotten last for want of room, in milliseconds since `made`.
+    forgot: AtomicU64,
 }
+
+/// A full set of keys is looked through at most so often: it takes time that a flood must not be able to spend.
+const FORGET: u64 = 1_000;
 
 impl<K: Hash + Eq + Clone> Keyed<K> {
     /// `rate` for each key, at most `max_keys` of them at a time.
@@ -46,6 +57,8 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Keyed<K, C> {
             states: RateLimiter::new(quota(rate), DashMapStateStore::default(), clock.clone()),
             overflow: RateLimiter::new(quota(rate), InMemoryState::default(), clock),
             max_keys,
+            made: Instant::now(),
+            forgot: AtomicU64::new(0),
         }
     }
 
@@ -56,7 +69,16 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Keyed<K, C> {
         };
         // The length may be off by a few when several threads add keys: the bound is soft by that much.
         if self.states.len() >= self.max_keys {
-            self.states.retain_recent();
+            let now = u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let last = self.forgot.load(Ordering::Relaxed);
+            let due = now.saturating_sub(last) >= FORGET
+                && self
+                    .forgot
+                    .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok();
+            if due {
+                self.states.retain_recent();
+            }
             if self.states.len() >= self.max_keys {
                 return matches!(self.overflow.check_n(count), Ok(Ok(())));
             }
