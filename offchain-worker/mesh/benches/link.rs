@@ -126,12 +126,13 @@ impl Tcp {
                 let (mut socket, _) = listener.accept().await?;
                 socket.set_nodelay(true)?;
                 let mut buffer = vec![0; LARGE + 4];
-                loop {
-                    socket.read_exact(&mut buffer[..4]).await?;
+                // Until the client goes.
+                while socket.read_exact(&mut buffer[..4]).await.is_ok() {
                     let len = u32::from_le_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]) as usize;
                     socket.read_exact(&mut buffer[4..4 + len]).await?;
                     socket.write_all(&buffer[..4 + len]).await?;
                 }
+                Ok(())
             })
             .await?;
         let socket = TcpStream::connect(address).await?;
