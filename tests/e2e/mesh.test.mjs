@@ -25,8 +25,13 @@ const { network, it } = suite(async (net) => {
   mkdirSync(client);
   input = join(net.dir, 'input.bin');
   writeFileSync(input, magika.features(readFileSync(FILE)));
+  // Each worker writes its place in the mesh to the chain, and reads there where the others are.
   for (const one of net.workers) {
-    await one.process.until('a peer in the mesh', async () => (await one.health()).mesh?.peers >= 1, { timeout: 60_000 });
+    const knowsAll = async () => {
+      const [model] = await rpc(one.gateway, 'mesh_models');
+      return (await one.health()).mesh.peers >= 1 && model?.hosts === net.workers.length;
+    };
+    await one.process.until('to know all hosts of the mesh', knowsAll, { timeout: 90_000 });
   }
 });
 
