@@ -1,6 +1,6 @@
 //! Which pallets can be measured. Add a pallet here to have weights of its own.
 
-use crate::{AccountId, AllPalletsWithSystem, Runtime};
+use crate::{AllPalletsWithSystem, Runtime};
 use alloc::{string::String, vec::Vec};
 use frame_benchmarking::{BenchmarkBatch, BenchmarkConfig, BenchmarkList, baseline};
 use frame_support::traits::{StorageInfo, StorageInfoTrait, WhitelistedStorageKeys};
