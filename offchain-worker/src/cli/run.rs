@@ -42,10 +42,21 @@ pub(super) async fn run(context: &Context, args: RunArgs) -> Result<(), CliError
     );
     let client: Arc<dyn NodeClient> = Arc::new(context.client.clone());
     let engine: Arc<dyn Executor> = Arc::new(engine);
+    // Before anything takes time: whoever asks a worker to stop while it starts is heard.
+    let no_signals = |e| CliError::Failed(format!("can not listen for signals: {e}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut worker = Worker::spawn(config, client.clone(), engine.clone(), signer.clone()).await?;
     let net = match net_config(context, &args) {
-        Some(config) => Some(Net::start(config, client, engine, signer).await?),
         None => None,
+        Some(config) => {
+            let started = Net::start(config, client, engine, signer);
+            tokio::select! {
+                started = started => Some(started?),
+                _ = interrupt.recv() => return Ok(worker.stop().await?),
+                _ = terminate.recv() => return Ok(worker.stop().await?),
+            }
+        }
     };
     if let Some(net) = &net {
         worker.show_net(net);
@@ -61,9 +72,6 @@ pub(super) async fn run(context: &Context, args: RunArgs) -> Result<(), CliError
         tracing::info!("metrics at http://{address}/metrics, health at http://{address}/health");
     }
 
-    let no_signals = |e| CliError::Failed(format!("can not listen for signals: {e}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut asked = false;
     loop {
         tokio::select! {
