@@ -117,6 +117,7 @@ pub(crate) struct Loaded {
 impl Store {
     /// Opens or makes the file, which must be of `owner`.
     pub fn open(path: &Path, owner: &Owner) -> Result<(Self, Loaded), BookError> {
+        make(path)?;
         let file = path.to_path_buf();
         let opener = move || Ok(Database::builder().set_cache_size(CACHE_BYTES).create(&file)?);
         Self::open_with(path, owner, Box::new(opener))
@@ -220,6 +221,32 @@ struct Disk {
     opener: Opener,
     /// Opened anew after an I/O error, which poisons a handle.
     database: Option<Database>,
+}
+
+/// Makes the file, whole or not at all: one that a crash left half made would be no database.
+fn make(path: &Path) -> Result<(), BookError> {
+    if path.exists() {
+        return Ok(());
+    }
+    let failed = |reason: String| BookError::Database {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let new = PathBuf::from(name);
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error.to_string())),
+        _ => {}
+    }
+    let made = Database::create(&new).map_err(|error| match redb::Error::from(error) {
+        redb::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => BookError::DiskFull {
+            path: path.to_path_buf(),
+        },
+        error => failed(error.to_string()),
+    })?;
+    drop(made);
+    std::fs::rename(&new, path).map_err(|error| failed(error.to_string()))
 }
 
 impl Disk {
