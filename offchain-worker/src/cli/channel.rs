@@ -32,16 +32,11 @@ pub(super) async fn run(context: &Context, command: ChannelCommand) -> Result<()
             }
             hosts.sort_by_key(|h| h.0);
             hosts.dedup();
-            let (call, id) = open(context, &hosts, budget, lifetime).await?;
-            let included = call;
+            let (call, included, id) = open(context, &hosts, budget, lifetime).await?;
             if context.json {
                 let lanes: Vec<String> = hosts.iter().map(ToString::to_string).collect();
                 let extra = json!({"channel": id, "hosts": lanes, "budget": planck(budget)});
-                context.print_included(
-                    &calls::close_channel(id),
-                    &included,
-                    json_with(extra, "call", json!("open_channel")),
-                );
+                context.print_included(&call, &included, extra);
             } else {
                 super::output::print(format_args!(
                     "channel {id} is open in block {}: {} for each of {} hosts",
@@ -78,13 +73,14 @@ pub(super) async fn run(context: &Context, command: ChannelCommand) -> Result<()
     }
 }
 
-/// Opens a channel whose vouchers are signed by the key in this base path. Returns the transaction and the number.
+/// Opens a channel whose vouchers are signed by the key in this base path. Returns the call, the
+/// transaction and the number.
 pub(super) async fn open(
     context: &Context,
     hosts: &[AccountId],
     budget: u128,
     lifetime: u32,
-) -> Result<(llmesh_chain::Included, ChannelId), CliError> {
+) -> Result<(Call, llmesh_chain::Included, ChannelId), CliError> {
     if hosts.is_empty() || hosts.len() > MAX_LANES as usize {
         return Err(CliError::Usage(format!(
             "a channel has 1 to {MAX_LANES} lanes, not {}: name the hosts with --host",
@@ -102,7 +98,7 @@ pub(super) async fn open(
         .ok_or_else(|| {
             CliError::Failed("the channel was opened, but its number is not in the events".into())
         })?;
-    Ok((included, id))
+    Ok((call, included, id))
 }
 
 /// The key that signs vouchers and requests; made when missing.
@@ -207,11 +203,4 @@ fn to_json(id: ChannelId, channel: &ChainChannel) -> Json {
         "deposit": planck(channel.deposit),
         "lanes": lanes,
     })
-}
-
-fn json_with(mut object: Json, key: &str, value: Json) -> Json {
-    if let Json::Object(map) = &mut object {
-        map.insert(key.into(), value);
-    }
-    object
 }

@@ -174,7 +174,7 @@ async fn ask(
                 hosts.len()
             ));
         }
-        let (included, id) = channel::open(context, &hosts, args.budget, LIFETIME).await?;
+        let (_, included, id) = channel::open(context, &hosts, args.budget, LIFETIME).await?;
         tracing::info!(channel = id, block = included.block.number, "opened");
         wait_final(context, included.block.number).await?;
         requester.forget_lanes().await;

@@ -556,7 +556,7 @@ impl Requester {
                 Ok(Tried::Next(reason))
             }
             Ok(Received::Answer(Answer::Done { outputs, receipt })) => {
-                match check(&request, &outputs, &receipt, self.genesis) {
+                match request.ask.check_answer(&outputs, &receipt) {
                     Ok(()) => {
                         let id = request.id;
                         let paid = request.ask.price;
@@ -780,28 +780,6 @@ impl Tell<'_> {
             let _ = steps.try_send(step);
         }
     }
-}
-
-/// Whether an answer is what was paid for, as far as a receipt shows.
-fn check(
-    request: &Sealable,
-    outputs: &MeshTensors,
-    receipt: &SignedReceipt,
-    genesis: H256,
-) -> Result<(), String> {
-    if receipt.request != request.ask.request {
-        return Err("the receipt is for another request".into());
-    }
-    if receipt.receipt.fee > request.ask.price {
-        return Err(format!(
-            "the receipt says {} planck, {} were agreed",
-            receipt.receipt.fee, request.ask.price
-        ));
-    }
-    receipt.verify_on(genesis).map_err(|e| e.to_string())?;
-    receipt
-        .verify_hashes(request.ask.inputs.hash(), outputs.hash())
-        .map_err(|e| e.to_string())
 }
 
 fn class_byte(priority: Priority) -> u8 {

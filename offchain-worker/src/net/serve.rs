@@ -76,7 +76,10 @@ impl HostService {
         Self {
             account: parts.signer.account32(),
             parts,
-            replay: Mutex::new(ReplayCache::new(ReplayConfig::default())),
+            replay: Mutex::new(ReplayCache::new(ReplayConfig {
+                max_lifetime_ms: MAX_LIFETIME_MS,
+                ..ReplayConfig::default()
+            })),
             answers: Answers::default(),
         }
     }
@@ -117,7 +120,7 @@ impl HostService {
         wants_progress: bool,
     ) -> Result<Arc<Answer>, Refusal> {
         let now = unix_ms();
-        let request = self.check_terms(&ask, now)?;
+        let request = ask.verify(self.parts.genesis, &self.account, now)?;
         let expires_at = ask.request.terms.expires_at;
         let slot = match self.answers.find(request, expires_at, now) {
             Found::Known(pending) => {
@@ -201,25 +204,6 @@ impl HostService {
         }
     }
 
-    /// What the terms say by themselves. Returns the request id.
-    fn check_terms(&self, ask: &Ask, now: u64) -> Result<H256, Refusal> {
-        let bad = |fault| Refusal::BadRequest { fault };
-        let terms = &ask.request.terms;
-        if terms.genesis != self.parts.genesis {
-            return Err(bad(RequestFault::OtherChain));
-        }
-        if terms.host != self.account {
-            return Err(bad(RequestFault::OtherHost));
-        }
-        if terms.expires_at <= now || terms.expires_at > now.saturating_add(MAX_LIFETIME_MS) {
-            return Err(Refusal::Expired { now });
-        }
-        if ask.price > terms.max_price {
-            return Err(bad(RequestFault::AbovePrice));
-        }
-        ask.request.verify().map_err(|_| bad(RequestFault::BadSignature))
-    }
-
     /// Model, inputs, price and channel.
     async fn check(&self, ask: Ask, request: H256) -> Result<Checked, Refusal> {
         let bad = |fault| Refusal::BadRequest { fault };
@@ -230,9 +214,6 @@ impl HostService {
         }
         if !self.parts.executor.has_model(terms.model) {
             return Err(Refusal::ModelNotHere);
-        }
-        if ask.inputs.hash() != terms.input_hash {
-            return Err(bad(RequestFault::OtherInput));
         }
         let bad_input = |reason: &dyn std::fmt::Display| Refusal::BadInput {
             detail: Detail::new(&reason.to_string()),
