@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { Verdicts, quickRounds, report as auditReport, startWithCheats, untilConvicted } from './lib/audits.mjs';
 import { dev, inMesh, submit } from './lib/chain.mjs';
 import { fileInput, fileJob, jobOf, submission } from './lib/jobs.mjs';
 import * as magika from './lib/magika.mjs';
@@ -110,8 +111,8 @@ async function document(network, jobs) {
   };
 }
 
-/** Keeps a line of status up to date until the process is stopped. */
-async function watchOn(network, done) {
+/** Keeps a line of status up to date until the process is stopped. `more` adds to it. */
+async function watchOn(network, done, more = () => '') {
   const { api, nodes, workers } = network;
   const terminal = process.stderr.isTTY;
   let [best, final] = [0, 0];
@@ -133,7 +134,7 @@ async function watchOn(network, done) {
         return `${worker.name} ${state}${faults.length ? ` (${faults.map((f) => f.reason).join('; ')})` : ''}`;
       }),
     );
-    const line = `best ${best}, final ${final} | ${states.join(', ')} | jobs done ${done}`;
+    const line = `best ${best}, final ${final} | ${states.join(', ')} | jobs done ${done}${more()}`;
     if (terminal) {
       process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns ?? 120) - 1)}`);
       statusShown = true;
@@ -169,6 +170,36 @@ async function main(network, files, { once, json }) {
   }
 }
 
+/** The same network with workers that cheat: jobs go on until each of them is convicted. */
+async function mainWithCheats(network, files, { once, json }) {
+  await step('the network did not start', 'read the log above and try again; if it stays so, build anew by running this without --no-build', () =>
+    network.alive(startWithCheats(network)),
+  );
+  const verdicts = new Verdicts();
+  const text = json ? (line) => say(line, 'audits') : (line) => console.log(line);
+  const name = (address) => network.workers.find(({ account }) => account.address === address)?.name ?? address;
+  verdicts.onStep = (line) => text(line);
+  verdicts.name = name;
+  await verdicts.follow(network.api);
+  const jobs = await step('a cheat was not convicted', 'look into the logs of the workers: llmesh-worker audits list --all shows every audit', () =>
+    network.alive(
+      untilConvicted(network, verdicts, files, dev('Ferdie'), { say: (line) => say(line, 'jobs') }),
+    ),
+  );
+  const found = auditReport(network, verdicts);
+  for (const one of found.convicted) text(`convicted: ${one.name ?? one.account} (${one.reason}), slashed ${inMesh(one.slashed)}`);
+  text(`lost by honest workers: ${inMesh(found.honest_slashed)}`);
+  if (json) console.log(JSON.stringify(found, undefined, 2));
+  const wronged = found.convicted.filter(({ account }) => found.honest.some((one) => one.account === account));
+  if (found.honest_slashed !== '0' || wronged.length) {
+    throw Object.assign(new Error('an honest worker was convicted'), { next: 'this is a fault of the protocol: report it with the logs' });
+  }
+  if (!once) {
+    watching = true;
+    await network.alive(watchOn(network, jobs, () => ` | audits over ${verdicts.audits.size}, convicted ${verdicts.convicted.size}`));
+  }
+}
+
 const { values: options, positionals: files } = parseArgs({
   allowPositionals: true,
   options: {
@@ -176,6 +207,7 @@ const { values: options, positionals: files } = parseArgs({
     json: { type: 'boolean' },
     keep: { type: 'boolean' },
     check: { type: 'boolean' },
+    cheat: { type: 'boolean' },
   },
 });
 
@@ -187,7 +219,7 @@ try {
   if (!options.check) {
     dir = mkdtempSync(join(tmpdir(), 'llmesh-devnet-'));
     say(`logs and databases are in ${dir}`);
-    network = new Network({ dir, say });
+    network = new Network({ dir, say, genesis: options.cheat ? quickRounds : undefined });
     const interrupted = new Promise((_, reject) => {
       handleSignals((signal) => {
         // The second one does not wait for anything.
@@ -195,7 +227,8 @@ try {
         reject(new Interrupted(signal));
       });
     });
-    await Promise.race([main(network, files, options), interrupted]);
+    const work = options.cheat ? mainWithCheats : main;
+    await Promise.race([work(network, files, options), interrupted]);
   }
 } catch (error) {
   if (error instanceof Interrupted) {

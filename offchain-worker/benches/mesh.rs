@@ -9,6 +9,9 @@
 //!   difference is what it costs that money is synced before it is acted upon.
 //! - **paid**: many requests at a time; answers a second, and answers for each transaction that settles them.
 
+#[path = "../tests/net/audits.rs"]
+#[allow(dead_code, reason = "shared with the tests")]
+mod audits;
 #[path = "../tests/net/world.rs"]
 #[allow(dead_code, reason = "shared with the tests")]
 mod world;
@@ -54,7 +57,7 @@ impl Pair {
     async fn start(executor: Arc<dyn Executor>, model: llmesh_chain::ChainModel, root: &Path) -> Self {
         let world = World::with_model(model);
         let folder = || TempDir::new_in(root).unwrap();
-        let server = world::start_with(&world, "Alice", &[], true, folder(), Some(executor)).await;
+        let server = world::start_with(&world, "Alice", &[], true, folder(), Some(executor), None).await;
         let client = world::start(&world, "Ferdie", &[&server], false, folder()).await;
         let payer = llmesh_worker::net::identity::KeyFolder::open(llmesh_worker::net::keys_folder(
             client.folder.path(),
@@ -121,10 +124,7 @@ async fn magika(rounds: usize) {
     let numbers: Vec<u8> = (0..2048i32).flat_map(|i| (i % 256).to_le_bytes()).collect();
     let tensor = MeshTensor::new("bytes", ElementType::I32, &[1, 2048], numbers).unwrap();
     let inputs = MeshTensors::new(vec![tensor]).unwrap();
-    let request = RunRequest {
-        model: reference,
-        inputs: Tensors::try_from(inputs.clone()).unwrap(),
-    };
+    let request = RunRequest::new(reference, Tensors::try_from(inputs.clone()).unwrap());
     let (mut bare, mut meshed) = (Vec::new(), Vec::new());
     for round in 0..rounds + 20 {
         let began = Instant::now();

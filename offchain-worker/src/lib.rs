@@ -9,11 +9,13 @@
 //! - [`cli`] is the command line, a thin layer over this library.
 //!
 //! - [`net`] is the worker in the mesh: sealed requests, routing, payments by channels, models from peers.
+//! - [`audit`] is Proof of Compute: evidence of the own work, verification of that of others.
 //!
 //! Inside: [`reconcile`] decides (pure, no I/O), `service` does, [`state`] remembers across crashes, [`status`] says how
 //! things are and what to do about it.
 
 pub mod amount;
+pub mod audit;
 pub mod cli;
 pub mod embedded;
 pub mod host;

@@ -53,6 +53,9 @@ struct NetMetrics {
     links: IntGaugeVec,
     link_bytes: IntGaugeVec,
     saved: IntGauge,
+    audits: IntCounterVec,
+    audit_busy: prometheus::Counter,
+    evidence: IntGaugeVec,
 }
 
 impl NetMetrics {
@@ -92,12 +95,26 @@ impl NetMetrics {
             events: counters("llmesh_mesh_events_total", "What happened in the mesh", "event")?,
             links: gauges("llmesh_mesh_links", "Open links by kind", "kind")?,
             link_bytes: gauges("llmesh_mesh_link_bytes", "Bytes over the open links", "direction")?,
+            audits: counters(
+                "llmesh_audit_steps_total",
+                "Steps of audits, as host and as verifier",
+                "step",
+            )?,
+            audit_busy: prometheus::Counter::new(
+                "llmesh_audit_inference_seconds_total",
+                "Time spent computing as a verifier",
+            )?,
+            evidence: gauges(
+                "llmesh_audit_evidence_bytes",
+                "Evidence kept for audits, and the most that may be",
+                "what",
+            )?,
             saved: IntGauge::new(
                 "llmesh_mesh_compression_saved_bytes",
                 "Bytes that compression saved on the open links",
             )?,
         };
-        let all: [Box<dyn Collector>; 12] = [
+        let all: [Box<dyn Collector>; 15] = [
             Box::new(metrics.peers.clone()),
             Box::new(metrics.known.clone()),
             Box::new(metrics.requests.clone()),
@@ -110,6 +127,9 @@ impl NetMetrics {
             Box::new(metrics.links.clone()),
             Box::new(metrics.link_bytes.clone()),
             Box::new(metrics.saved.clone()),
+            Box::new(metrics.audits.clone()),
+            Box::new(metrics.audit_busy.clone()),
+            Box::new(metrics.evidence.clone()),
         ];
         for collector in all {
             registry.register(collector)?;
@@ -137,6 +157,17 @@ impl NetMetrics {
             ("unanswered", report.unanswered),
         ] {
             raise(&self.requests.with_label_values(&[label]), count);
+        }
+        for (step, count) in report.audits {
+            raise(&self.audits.with_label_values(&[step]), count);
+        }
+        let audit_busy = report.audit_us as f64 / 1e6;
+        self.audit_busy
+            .inc_by((audit_busy - self.audit_busy.get()).max(0.0));
+        for (what, bytes) in [("kept", report.evidence.0), ("most", report.evidence.1)] {
+            self.evidence
+                .with_label_values(&[what])
+                .set(i64::try_from(bytes).unwrap_or(i64::MAX));
         }
         for (reason, count) in &report.refusals {
             raise(&self.refusals.with_label_values(&[reason]), *count);
@@ -296,6 +327,8 @@ impl Metrics {
             "refusals": report.refusals,
             "earned": report.earned.to_string(),
             "unsettled": report.unsettled.to_string(),
+            "audits": report.audits.iter().copied().collect::<std::collections::BTreeMap<_, _>>(),
+            "evidence": {"bytes": report.evidence.0, "most": report.evidence.1},
             "fetches": fetches,
         }))
     }

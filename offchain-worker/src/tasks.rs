@@ -1,12 +1,14 @@
 //! What runs beside the loop: computations and transactions.
 
 use crate::{
+    audit::{Evidence, EvidenceError, EvidenceStore, JOBS_KEPT_MS},
     reconcile::SendOutcome,
     state::{Record, ResultStore, StateError},
 };
-use llmesh_chain::{BlockNumber, ChainError, H256, NodeClient, RejectionKind, Signer, Wait, calls};
+use codec::Encode;
+use llmesh_chain::{AccountId, BlockNumber, ChainError, H256, NodeClient, RejectionKind, Signer, Wait, calls};
 use llmesh_engine::{EngineError, Executor, RunRequest};
-use llmesh_primitives::{FailureReason, JobId, ModelVersionId};
+use llmesh_primitives::{FailureReason, JobId, ModelVersionId, Receipt, job::hash_tensors};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -50,6 +52,8 @@ pub(crate) enum ComputeError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
     #[error("the computation panicked: this is a bug")]
     Panicked,
 }
@@ -92,6 +96,11 @@ pub(crate) struct Computation {
     pub key: H256,
     pub deadline: BlockNumber,
     pub request: RunRequest,
+    /// Where the evidence goes, if this worker takes part in audits.
+    pub evidence: Option<EvidenceStore>,
+    /// The receipt that the chain will make, but for what is computed.
+    pub receipt: Receipt,
+    pub host: AccountId,
 }
 
 /// Computes and stores; the result is safe on disk when the news arrives.
@@ -107,6 +116,9 @@ pub(crate) async fn compute(
         key,
         deadline,
         request,
+        evidence,
+        receipt,
+        host,
     } = work;
     let _watch = Watch {
         news: &news,
@@ -114,7 +126,27 @@ pub(crate) async fn compute(
         model,
     };
     let result = async {
+        let inputs = request.inputs.encode();
         let execution = executor.execute(request).await?;
+        if let Some(evidence) = evidence {
+            let receipt = Receipt {
+                output_hash: hash_tensors(&execution.outputs),
+                probe_hash: execution.probe_hash,
+                ..receipt
+            };
+            let kept = Evidence {
+                version: model,
+                inputs,
+                outputs: execution.outputs.encode(),
+                probe: execution.probe.map(|probe| probe.encode()),
+                signed: None,
+                receipt,
+            };
+            let until = crate::net::unix_ms().saturating_add(JOBS_KEPT_MS);
+            evidence
+                .put(kept.receipt.hash(&host.0), kept, Some(until))
+                .await?;
+        }
         let record = Record {
             job,
             key,

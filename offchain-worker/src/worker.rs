@@ -1,7 +1,9 @@
 //! A worker as a program sees it: set up, start, watch, stop.
 
 use crate::{
-    Status, http,
+    Status,
+    audit::EvidenceStore,
+    http,
     lock::StateLock,
     metrics::Metrics,
     net::Net,
@@ -34,6 +36,8 @@ pub struct WorkerConfig {
     pub grace: Duration,
     /// Where to serve `/metrics` and `/health`, if anywhere.
     pub metrics: Option<SocketAddr>,
+    /// Where the evidence of results goes, for a worker that takes part in audits.
+    pub evidence: Option<EvidenceStore>,
 }
 
 impl WorkerConfig {
@@ -44,6 +48,7 @@ impl WorkerConfig {
             limits: Limits::default(),
             grace: Duration::from_secs(20),
             metrics: None,
+            evidence: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the node and clients can ask the runtime.
 
 use crate::{
-    AccountId, Babe, Balance, Block, BlockNumber, Executive, Grandpa, Hash, Header, Historical,
+    AccountId, Attestation, Babe, Balance, Block, BlockNumber, Executive, Grandpa, Hash, Header, Historical,
     InherentDataExt, Jobs, MeshStaking, ModelRegistry, Nonce, Reputation, Runtime, RuntimeCall,
     RuntimeGenesisConfig, SessionKeys, Settlement, System, TransactionPayment, UncheckedExtrinsic, VERSION,
     constants::time::PRIMARY_PROBABILITY, genesis_presets, timing::EpochSlots,
@@ -14,9 +14,10 @@ use frame_support::{
     weights::Weight,
 };
 use llmesh_primitives::{
-    Channel, ChannelId, Job, JobId, JobResult, LaneId, ModelVersion, ModelVersionId, OfferTerms, Priority,
+    Audit, AuditId, BatchId, Channel, ChannelId, Job, JobId, JobResult, LaneId, ModelVersion, ModelVersionId, OfferTerms, Priority,
     SemVer, StakeAccount, Tensors,
     api::{HostStatus, Quote, WorkItem},
+    attestation::{AttestationStatus, Batch, DutyItem},
     traits::{Escrow, ReputationProvider},
 };
 use pallet_transaction_payment::{FeeDetails, RuntimeDispatchInfo};
@@ -316,6 +317,32 @@ impl_runtime_apis! {
         fn fee(model: ModelVersionId, price: u128, priority: Priority) -> Option<u128> {
             let complexity = ModelRegistry::version(model)?.manifest.complexity;
             <Settlement as Escrow<AccountId>>::fee(model, price, complexity, priority)
+        }
+    }
+
+    impl llmesh_primitives::api::AttestationApi<Block, AccountId, BlockNumber> for Runtime {
+        fn status() -> AttestationStatus<BlockNumber> {
+            Attestation::status()
+        }
+
+        fn duties(who: AccountId, limit: u32) -> Vec<DutyItem<AccountId, BlockNumber>> {
+            Attestation::duties(who, limit)
+        }
+
+        fn audit(id: AuditId) -> Option<Audit<AccountId, BlockNumber>> {
+            Attestation::audit(id)
+        }
+
+        fn audits(
+            from: AuditId,
+            limit: u32,
+            who: Option<AccountId>,
+        ) -> Vec<(AuditId, Audit<AccountId, BlockNumber>)> {
+            Attestation::audits(from, limit, who)
+        }
+
+        fn batch(id: BatchId) -> Option<Batch<AccountId>> {
+            Attestation::batch(id)
         }
     }
 

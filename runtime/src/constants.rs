@@ -44,10 +44,19 @@ pub mod time {
     /// otherwise: a day.
     pub const DEFAULT_CHALLENGE_WINDOW: BlockNumber = DAYS;
 
-    /// The same three on a developer's machine: epochs of two minutes, stake free after 100 seconds, claims for 40.
+    /// Blocks that hosts and verifiers have for each step of an audit, where genesis does not say otherwise: three hours,
+    /// so that a restart, or a cut line, costs an honest one nothing.
+    pub const DEFAULT_AUDIT_WINDOW: BlockNumber = 3 * HOURS;
+    /// Fewest verifiers that convict a host, where genesis does not say otherwise.
+    pub const DEFAULT_AUDIT_QUORUM: u32 = 5;
+
+    /// The same on a developer's machine: epochs of two minutes, stake free after 100 seconds, claims for 40, a minute for
+    /// each step of an audit, and two verifiers that agree are enough.
     pub const DEV_EPOCH_DURATION: u64 = 60;
     pub const DEV_UNBONDING_PERIOD: BlockNumber = 50;
     pub const DEV_CHALLENGE_WINDOW: BlockNumber = 20;
+    pub const DEV_AUDIT_WINDOW: BlockNumber = 30;
+    pub const DEV_AUDIT_QUORUM: u32 = 2;
 }
 
 /// How much fits into a block.

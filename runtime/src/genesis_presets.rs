@@ -8,7 +8,7 @@ use crate::{
     constants::{
         currency::MESH,
         time::{
-            DEFAULT_CHALLENGE_WINDOW, DEFAULT_EPOCH_DURATION, DEFAULT_UNBONDING_PERIOD, DEV_CHALLENGE_WINDOW,
+            DEFAULT_AUDIT_QUORUM, DEFAULT_AUDIT_WINDOW, DEFAULT_CHALLENGE_WINDOW, DEFAULT_EPOCH_DURATION, DEFAULT_UNBONDING_PERIOD, DEV_AUDIT_QUORUM, DEV_AUDIT_WINDOW, DEV_CHALLENGE_WINDOW,
             DEV_EPOCH_DURATION, DEV_UNBONDING_PERIOD,
         },
     },
@@ -87,6 +87,8 @@ fn staging() -> Value {
         epoch_duration: DEFAULT_EPOCH_DURATION,
         unbonding_period: DEFAULT_UNBONDING_PERIOD,
         challenge_window: DEFAULT_CHALLENGE_WINDOW,
+        audit_window: DEFAULT_AUDIT_WINDOW,
+        audit_quorum: DEFAULT_AUDIT_QUORUM,
     };
     genesis(validators, endowed, None, timing)
 }
@@ -100,6 +102,8 @@ fn developers_chain(validators: Vec<Validator>) -> Value {
         epoch_duration: DEV_EPOCH_DURATION,
         unbonding_period: DEV_UNBONDING_PERIOD,
         challenge_window: DEV_CHALLENGE_WINDOW,
+        audit_window: DEV_AUDIT_WINDOW,
+        audit_quorum: DEV_AUDIT_QUORUM,
     };
     genesis(validators, endowed, Some(sudo), timing)
 }

@@ -168,7 +168,7 @@ mod runtime {
     #[runtime::pallet_index(15)]
     pub type Grandpa = pallet_grandpa;
 
-    // Compute. 25 is reserved for Proof of Compute.
+    // Compute.
     #[runtime::pallet_index(20)]
     pub type MeshStaking = pallet_mesh_staking;
     #[runtime::pallet_index(21)]
@@ -179,6 +179,8 @@ mod runtime {
     pub type Settlement = pallet_settlement;
     #[runtime::pallet_index(24)]
     pub type Jobs = pallet_jobs;
+    #[runtime::pallet_index(25)]
+    pub type Attestation = pallet_attestation;
 
     // Conveniences.
     #[runtime::pallet_index(30)]

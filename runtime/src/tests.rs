@@ -247,6 +247,7 @@ fn indices_never_move() {
         (Reputation::index(), 22),
         (Settlement::index(), 23),
         (Jobs::index(), 24),
+        (Attestation::index(), 25),
         (Utility::index(), 30),
         (Proxy::index(), 31),
         (Multisig::index(), 32),

@@ -1,10 +1,13 @@
 //! Periods that differ between a developer's chain and a public one.
 //!
-//! BABE's epoch, the unbonding period and the challenge window are constants of a runtime everywhere else. Here they are
+//! BABE's epoch, the unbonding period, the challenge window and the pace of audits are constants of a runtime everywhere else. Here they are
 //! written into the state at genesis, so that one Wasm blob serves every preset. There is no call that changes them:
 //! BABE derives the epoch's index from the epoch's length, and a chain whose length changes under way loses its count.
 
-use crate::constants::time::{DEFAULT_CHALLENGE_WINDOW, DEFAULT_EPOCH_DURATION, DEFAULT_UNBONDING_PERIOD};
+use crate::constants::time::{
+    DEFAULT_AUDIT_QUORUM, DEFAULT_AUDIT_WINDOW, DEFAULT_CHALLENGE_WINDOW, DEFAULT_EPOCH_DURATION,
+    DEFAULT_UNBONDING_PERIOD,
+};
 use core::marker::PhantomData;
 use frame_support::traits::Get;
 
@@ -51,6 +54,24 @@ pub mod pallet {
     pub type ChallengeWindow<T: Config> =
         StorageValue<_, BlockNumberFor<T>, ValueQuery, ChallengeWindowDefault<T>>;
 
+    #[pallet::type_value]
+    pub fn AuditWindowDefault<T: Config>() -> BlockNumberFor<T> {
+        DEFAULT_AUDIT_WINDOW.into()
+    }
+
+    #[pallet::type_value]
+    pub fn AuditQuorumDefault() -> u32 {
+        DEFAULT_AUDIT_QUORUM
+    }
+
+    /// Blocks for each step of an audit.
+    #[pallet::storage]
+    pub type AuditWindow<T: Config> = StorageValue<_, BlockNumberFor<T>, ValueQuery, AuditWindowDefault<T>>;
+
+    /// Fewest verifiers that convict a host.
+    #[pallet::storage]
+    pub type AuditQuorum<T> = StorageValue<_, u32, ValueQuery, AuditQuorumDefault>;
+
     #[pallet::genesis_config]
     pub struct GenesisConfig<T: Config> {
         /// Length of an epoch in slots.
@@ -59,6 +80,10 @@ pub mod pallet {
         pub unbonding_period: BlockNumberFor<T>,
         /// Blocks for which hosts can claim from a payment channel after its payer closed it.
         pub challenge_window: BlockNumberFor<T>,
+        /// Blocks for each step of an audit.
+        pub audit_window: BlockNumberFor<T>,
+        /// Fewest verifiers that convict a host.
+        pub audit_quorum: u32,
     }
 
     impl<T: Config> Default for GenesisConfig<T> {
@@ -67,6 +92,8 @@ pub mod pallet {
                 epoch_duration: DEFAULT_EPOCH_DURATION,
                 unbonding_period: DEFAULT_UNBONDING_PERIOD.into(),
                 challenge_window: DEFAULT_CHALLENGE_WINDOW.into(),
+                audit_window: DEFAULT_AUDIT_WINDOW.into(),
+                audit_quorum: DEFAULT_AUDIT_QUORUM,
             }
         }
     }
@@ -79,9 +106,16 @@ pub mod pallet {
                 self.challenge_window > BlockNumberFor::<T>::from(0u32),
                 "hosts must have time to claim"
             );
+            assert!(
+                self.audit_window > BlockNumberFor::<T>::from(0u32),
+                "hosts and verifiers must have time to answer"
+            );
+            assert!(self.audit_quorum > 1, "one verifier alone convicts nobody");
             EpochDuration::<T>::put(self.epoch_duration);
             UnbondingPeriod::<T>::put(self.unbonding_period);
             ChallengeWindow::<T>::put(self.challenge_window);
+            AuditWindow::<T>::put(self.audit_window);
+            AuditQuorum::<T>::put(self.audit_quorum);
         }
     }
 
@@ -100,6 +134,16 @@ pub mod pallet {
         /// Blocks for which hosts can claim from a payment channel after its payer closed it.
         pub fn challenge_window() -> BlockNumberFor<T> {
             ChallengeWindow::<T>::get()
+        }
+
+        /// Blocks for each step of an audit.
+        pub fn audit_window() -> BlockNumberFor<T> {
+            AuditWindow::<T>::get()
+        }
+
+        /// Fewest verifiers that convict a host.
+        pub fn audit_quorum() -> u32 {
+            AuditQuorum::<T>::get()
         }
     }
 }
@@ -125,6 +169,38 @@ pub struct ChallengeBlocks<T>(PhantomData<T>);
 impl<T: Config> Get<frame_system::pallet_prelude::BlockNumberFor<T>> for ChallengeBlocks<T> {
     fn get() -> frame_system::pallet_prelude::BlockNumberFor<T> {
         ChallengeWindow::<T>::get()
+    }
+}
+
+/// Blocks for each step of an audit, for a pallet's `Get<BlockNumber>`.
+pub struct AuditBlocks<T>(PhantomData<T>);
+impl<T: Config> Get<frame_system::pallet_prelude::BlockNumberFor<T>> for AuditBlocks<T> {
+    fn get() -> frame_system::pallet_prelude::BlockNumberFor<T> {
+        AuditWindow::<T>::get()
+    }
+}
+
+/// Fewest verifiers that convict a host, for a pallet's `Get<u32>`.
+pub struct AuditVotes<T>(PhantomData<T>);
+impl<T: Config> Get<u32> for AuditVotes<T> {
+    fn get() -> u32 {
+        AuditQuorum::<T>::get()
+    }
+}
+
+/// Steps of the longest audit: three stages of three, and the opening.
+const AUDIT_STEPS: u64 = 10;
+
+/// Rounds (epochs) for which work can be audited: until it is drawn, and for the longest audit, and some to spare.
+pub struct AuditRounds<T>(PhantomData<T>);
+impl<T: Config> Get<u32> for AuditRounds<T> {
+    fn get() -> u32 {
+        let blocks: u64 = sp_runtime::SaturatedConversion::saturated_into(AuditWindow::<T>::get());
+        let epochs = blocks
+            .saturating_mul(AUDIT_STEPS)
+            .checked_div(EpochDuration::<T>::get())
+            .unwrap_or(u64::MAX);
+        u32::try_from(epochs.saturating_add(6)).unwrap_or(u32::MAX)
     }
 }
 

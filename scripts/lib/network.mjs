@@ -95,8 +95,11 @@ export class Worker {
    * `capacity`: jobs that it offers to hold at a time; `threads`: jobs that it computes at a time; `mesh`: whether it
    * takes part in the mesh, with a gateway for applications; `join`: addresses of peers to join by.
    */
-  constructor(dir, { name, key, node, capacity = 4, threads = 1, args = [], env = {}, mesh: inMesh = false, join: peers = [] }) {
-    Object.assign(this, { name, key, node, capacity, threads, args, env, inMesh, peers });
+  constructor(
+    dir,
+    { name, key, node, capacity = 4, threads = 1, args = [], env = {}, mesh: inMesh = false, join: peers = [], cheat },
+  ) {
+    Object.assign(this, { name, key, node, capacity, threads, args, env, inMesh, peers, cheat });
     this.base = join(dir, name);
     this.log = join(dir, `${name}.log`);
     this.account = dev(key);
@@ -105,7 +108,10 @@ export class Worker {
 
   /** The options that say who and where this worker is. */
   get identity() {
-    return ['--dev-key', this.key.toLowerCase(), '--base-path', this.base];
+    if (!this.key.includes('/')) return ['--dev-key', this.key.toLowerCase(), '--base-path', this.base];
+    const file = join(this.base, 'suri');
+    if (!existsSync(file)) writeFileSync(file, `//${this.key}\n`, { mode: 0o600 });
+    return ['--suri-file', file, '--base-path', this.base];
   }
 
   /** Offers a model, by default magika, and imports its file. */
@@ -127,6 +133,7 @@ export class Worker {
   /** Starts the process, without waiting. */
   async spawn() {
     this.port ??= await freePort();
+    if (this.cheat) return this.#spawnCheat();
     const args = [
       '--node', this.node.url, ...this.identity, 'run', '--capacity', this.threads, '--prometheus-port', this.port, ...this.args,
     ];
@@ -137,6 +144,19 @@ export class Worker {
       for (const peer of this.peers) args.push('--mesh-bootstrap', peer);
     }
     this.process = new Process(this.name, program('llmesh-worker'), args.map(String), { log: this.log, env: this.env });
+    this.onStart?.(this.process);
+    return this;
+  }
+
+  /** Starts the process of a worker that cheats: `cheat` says how. */
+  async #spawnCheat() {
+    this.meshPort ??= await freePort();
+    const args = [
+      '--how', this.cheat, '--node', this.node.url, '--suri', `//${this.key}`, '--base-path', this.base,
+      '--mesh-listen', `/ip4/127.0.0.1/tcp/${this.meshPort}`, '--prometheus-port', this.port, '--capacity', this.threads,
+      ...this.peers.flatMap((peer) => ['--mesh-bootstrap', peer]),
+    ];
+    this.process = new Process(this.name, program('cheating-worker'), args.map(String), { log: this.log, env: this.env });
     this.onStart?.(this.process);
     return this;
   }

@@ -6,6 +6,7 @@ use llmesh_primitives::{
     Channel, ChannelId, Job, JobId, JobResult, LaneId, ModelVersion, ModelVersionId, OfferTerms, Priority,
     SemVer, StakeAccount, Tensors,
     api::{HostStatus, Quote, WorkItem},
+    attestation::{AttestationStatus, Audit, AuditId, Batch, BatchId, DutyItem},
 };
 use sp_runtime::Perbill;
 
@@ -17,6 +18,12 @@ pub type ChainWork = WorkItem<AccountId, BlockNumber>;
 pub type ChainModel = ModelVersion<AccountId>;
 /// A payment channel as this chain shows it.
 pub type ChainChannel = Channel<AccountId, BlockNumber>;
+/// An audit as this chain shows it.
+pub type ChainAudit = Audit<AccountId, BlockNumber>;
+/// A duty in an audit as this chain shows it.
+pub type ChainDuty = DutyItem<AccountId, BlockNumber>;
+/// A batch of work as this chain shows it.
+pub type ChainBatch = Batch<AccountId>;
 
 /// Typed reads on any [`NodeClient`]. All are at the best block; [`ChainApi::work`] and [`ChainApi::host_status`] can
 /// be asked for a certain one.
@@ -201,6 +208,59 @@ pub trait ChainApi: NodeClient {
     ) -> Result<Option<u128>, ChainError> {
         let args = (model, price, priority).encode();
         decode("a fee", &self.call_api("SettlementApi_fee", args, None).await?)
+    }
+
+    /// Where Proof of Compute stands, and its periods.
+    async fn attestation(&self) -> Result<AttestationStatus<BlockNumber>, ChainError> {
+        decode(
+            "the state of Proof of Compute",
+            &self.call_api("AttestationApi_status", Vec::new(), None).await?,
+        )
+    }
+
+    /// What the chain waits for from the account in audits, oldest first, at most 256.
+    async fn duties(&self, who: AccountId, limit: u32) -> Result<Vec<ChainDuty>, ChainError> {
+        decode(
+            "duties in audits",
+            &self
+                .call_api("AttestationApi_duties", (who, limit).encode(), None)
+                .await?,
+        )
+    }
+
+    /// The audit, while its record is kept.
+    async fn audit(&self, id: AuditId) -> Result<Option<ChainAudit>, ChainError> {
+        decode(
+            "an audit",
+            &self
+                .call_api("AttestationApi_audit", id.encode(), None)
+                .await?,
+        )
+    }
+
+    /// One page of the audits from number `from`; with `who` only those in which it takes part.
+    async fn audits(
+        &self,
+        from: AuditId,
+        limit: u32,
+        who: Option<AccountId>,
+    ) -> Result<Vec<(AuditId, ChainAudit)>, ChainError> {
+        decode(
+            "audits",
+            &self
+                .call_api("AttestationApi_audits", (from, limit, who).encode(), None)
+                .await?,
+        )
+    }
+
+    /// The batch, while it can be audited.
+    async fn batch(&self, id: BatchId) -> Result<Option<ChainBatch>, ChainError> {
+        decode(
+            "a batch of work",
+            &self
+                .call_api("AttestationApi_batch", id.encode(), None)
+                .await?,
+        )
     }
 }
 

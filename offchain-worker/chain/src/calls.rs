@@ -2,9 +2,10 @@
 
 use crate::{AccountId, Arg, Call, H256};
 use llmesh_primitives::{
-    ChannelId, Claim, FailureReason, JobId, JobParams, LaneId, ModelManifest, ModelVersionId, OfferTerms,
+    AuditId, Sketch, attestation::Vote, ChannelId, Claim, FailureReason, JobId, JobParams, LaneId, ModelManifest, ModelVersionId, OfferTerms,
     SemVer, Tensors, WorkerRecord,
 };
+use llmesh_proofs::{Opening, SignedReceipt};
 use sp_core::crypto::AccountId32;
 use sp_runtime::Perbill;
 
@@ -12,6 +13,7 @@ const STAKING: &str = "MeshStaking";
 const REGISTRY: &str = "ModelRegistry";
 const JOBS: &str = "Jobs";
 const SETTLEMENT: &str = "Settlement";
+const ATTESTATION: &str = "Attestation";
 
 pub fn bond(value: u128) -> Call {
     Call::new(STAKING, "bond").with("value", Arg::Number(value))
@@ -197,4 +199,38 @@ pub fn reopen_channel(
         .with("signer", Arg::shared(signer))
         .with("lanes", Arg::shared(&lanes))
         .with("lifetime", Arg::Number(lifetime.into()))
+}
+
+/// Shows the receipt that an audit drew.
+pub fn open_audit(audit: AuditId, opening: &Opening) -> Call {
+    Call::new(ATTESTATION, "open")
+        .with("audit", Arg::Number(audit.into()))
+        .with("opening", Arg::shared(opening))
+}
+
+/// Commits to what was found in an audit.
+pub fn commit_finding(audit: AuditId, ballot: H256) -> Call {
+    Call::new(ATTESTATION, "commit")
+        .with("audit", Arg::Number(audit.into()))
+        .with("ballot", Arg::shared(&ballot))
+}
+
+/// Publishes the host's sketch.
+pub fn publish_sketch(audit: AuditId, sketch: &Sketch) -> Call {
+    Call::new(ATTESTATION, "publish")
+        .with("audit", Arg::Number(audit.into()))
+        .with("sketch", Arg::shared(sketch))
+}
+
+/// Reveals what was committed to.
+pub fn reveal_finding(audit: AuditId, vote: &Vote, salt: [u8; 32]) -> Call {
+    Call::new(ATTESTATION, "reveal")
+        .with("audit", Arg::Number(audit.into()))
+        .with("vote", Arg::shared(vote))
+        .with("salt", Arg::shared(&salt))
+}
+
+/// Doubts a receipt.
+pub fn challenge(receipt: &SignedReceipt) -> Call {
+    Call::new(ATTESTATION, "challenge").with("receipt", Arg::shared(receipt))
 }

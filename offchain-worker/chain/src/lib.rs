@@ -23,7 +23,7 @@ mod submit;
 mod types;
 mod ws;
 
-pub use api::{ChainApi, ChainChannel, ChainJob, ChainModel, ChainWork};
+pub use api::{ChainApi, ChainAudit, ChainBatch, ChainChannel, ChainDuty, ChainJob, ChainModel, ChainWork};
 pub use backoff::Backoff;
 pub use client::NodeClient;
 pub use encode::{Arg, Call};

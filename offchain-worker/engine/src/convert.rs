@@ -1,6 +1,6 @@
 //! Between the chain's tensors and ONNX Runtime's.
 
-use crate::EngineError;
+use crate::{EngineError, ProbeTensor, probe::MAX_PROBE_BYTES};
 use codec::Encode;
 use llmesh_primitives::{ElementType, Tensor, tensor::MAX_TENSOR_BYTES};
 use ort::{
@@ -52,28 +52,43 @@ fn ort_type(ty: ElementType) -> TensorElementType {
 
 /// Copies a tensor, which was checked against its signature, into ONNX Runtime's memory.
 pub(crate) fn to_ort(tensor: &Tensor) -> Result<DynTensor, EngineError> {
-    if tensor.element_type == ElementType::Bool && tensor.data.iter().any(|b| *b > 1) {
+    raw_to_ort(
+        tensor.name_str(),
+        tensor.element_type,
+        &tensor.shape,
+        &tensor.data,
+    )
+}
+
+/// The same for a tensor of any size.
+pub(crate) fn raw_to_ort(
+    name: &str,
+    element_type: ElementType,
+    shape: &[u32],
+    data: &[u8],
+) -> Result<DynTensor, EngineError> {
+    if element_type == ElementType::Bool && data.iter().any(|b| *b > 1) {
         let reason = "a BOOL element is the byte 0 or 1";
         return Err(EngineError::InputValue {
-            name: tensor.name_str().into(),
+            name: name.into(),
             reason,
         });
     }
-    let shape: Vec<i64> = tensor.shape.iter().map(|d| i64::from(*d)).collect();
-    let mut value = DynTensor::new(&Allocator::default(), ort_type(tensor.element_type), shape)
+    let shape: Vec<i64> = shape.iter().map(|d| i64::from(*d)).collect();
+    let mut value = DynTensor::new(&Allocator::default(), ort_type(element_type), shape)
         .map_err(|e| EngineError::Run(e.to_string()))?;
     let capacity = value.size().unwrap_or_default();
-    if capacity != tensor.data.len() {
+    if capacity != data.len() {
         return Err(EngineError::Run(format!(
             "{} bytes for a tensor of {capacity}",
-            tensor.data.len()
+            data.len()
         )));
     }
     let target = value.data_ptr_mut().cast::<u8>();
     if !target.is_null() {
         // SAFETY: ONNX Runtime allocated `capacity` bytes of CPU memory at `target`, which nothing else refers to, and
         // the source has exactly that many.
-        unsafe { std::ptr::copy_nonoverlapping(tensor.data.as_ptr(), target, capacity) };
+        unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), target, capacity) };
     }
     Ok(value)
 }
@@ -132,6 +147,21 @@ impl<'a> RawOutput<'a> {
             return Err(EngineError::OutputTooLarge { size, limit });
         }
         Tensor::new(self.name, self.element_type, &self.shape, self.data.to_vec()).map_err(|e| {
+            EngineError::Output {
+                name: self.name.into(),
+                reason: e.to_string(),
+            }
+        })
+    }
+
+    /// Copies it as a probe of at most `limit` bytes.
+    pub fn to_probe(&self, limit: u64) -> Result<ProbeTensor, EngineError> {
+        let limit = limit.min(u64::from(MAX_PROBE_BYTES));
+        let size = self.data.len() as u64;
+        if size > limit {
+            return Err(EngineError::ProbeTooLarge { size, limit });
+        }
+        ProbeTensor::new(self.name, self.element_type, &self.shape, self.data.to_vec()).map_err(|e| {
             EngineError::Output {
                 name: self.name.into(),
                 reason: e.to_string(),

@@ -1,11 +1,11 @@
 //! The engine: own threads, a bounded queue, sessions that stay loaded.
 
 use crate::{
-    DynamicDims, EngineError, Execution, Executor, ModelRef, ModelStore, RunRequest, StoreError, inspect,
-    onnx,
+    Calibration, CalibrationError, CalibrationOptions, DynamicDims, EngineError, Execution, Executor,
+    ModelRef, ModelStore, RunRequest, StoreError, calibration, inspect, onnx,
     pool::Pool,
     runtime,
-    session::{self, Limits, Loaded},
+    session::{self, Limits, Loaded, Optimisation, Setup},
     watchdog::Watchdog,
 };
 use llmesh_primitives::{ContentId, ModelSignature, TensorError, Tensors};
@@ -32,6 +32,8 @@ pub struct EngineConfig {
     /// Threads inside one run. More than one is faster for large models and still within every model's tolerance, but
     /// not bit for bit the same.
     pub intra_threads: usize,
+    /// How far graphs are rewritten; less than all of it is slower.
+    pub optimisation: Optimisation,
     /// Sessions kept in memory; never fewer than `threads`.
     pub max_sessions: usize,
     /// Jobs that wait for a thread before the engine says that it is busy.
@@ -40,6 +42,24 @@ pub struct EngineConfig {
     pub time_limit: Duration,
     /// Most bytes of data in all outputs together.
     pub max_output_bytes: u64,
+    /// Most bytes of data in a probe that a request asks for; never more than [`MAX_PROBE_BYTES`](crate::MAX_PROBE_BYTES).
+    pub max_probe_bytes: u64,
+}
+
+impl EngineConfig {
+    /// How a verifier runs models, and what every tolerance is measured against: one run at a time on one intra-op
+    /// thread, with all graph optimisations. Sessions are always sequential and deterministic, and inputs run in the batch in which they were asked
+    /// for, never together with others; so the same input gives the same bytes on machines of one kind.
+    ///
+    /// A worker that also serves has an engine of its own for this.
+    pub fn verifier() -> Self {
+        Self {
+            threads: 1,
+            intra_threads: 1,
+            optimisation: Optimisation::All,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for EngineConfig {
@@ -48,10 +68,12 @@ impl Default for EngineConfig {
             onnxruntime: None,
             threads: 1,
             intra_threads: 1,
+            optimisation: Optimisation::All,
             max_sessions: 4,
             queue: 64,
             time_limit: Duration::from_secs(60),
             max_output_bytes: 64 * 1024,
+            max_probe_bytes: 16 * 1024 * 1024,
         }
     }
 }
@@ -107,6 +129,39 @@ impl Engine {
         })
     }
 
+    /// Measures by how much a model's probe differs between honest runs, and derives the tolerance to publish. `samples`
+    /// are inputs like those of real requests; without any, [`CalibrationOptions::samples`] inputs are made up. Blocks
+    /// for as long as the runs take; the sessions are loaded for this and freed afterwards.
+    ///
+    /// # Errors
+    /// When the model can not be run, or its probe is no basis for verification: see [`CalibrationError`].
+    pub fn calibrate(
+        &self,
+        model: &ModelRef,
+        samples: Vec<Tensors>,
+        options: &CalibrationOptions,
+    ) -> Result<Calibration, CalibrationError> {
+        let environment = self.shared.environment()?;
+        let bytes = self
+            .shared
+            .store
+            .read(model.content_id)
+            .map_err(EngineError::from)?;
+        let limits = Limits {
+            time: self.shared.config.time_limit,
+            output_bytes: self.shared.config.max_output_bytes,
+            probe_bytes: self.shared.config.max_probe_bytes,
+        };
+        let bench = calibration::Bench {
+            environment,
+            bytes,
+            model,
+            limits,
+            watchdog: &self.shared.watchdog,
+        };
+        bench.calibrate(samples, options)
+    }
+
     /// The library that is, or would be, loaded.
     pub fn library(&self) -> &Path {
         &self.shared.library
@@ -129,7 +184,11 @@ impl Engine {
     ) -> Result<(ModelSignature, Vec<String>), EngineError> {
         let environment = self.shared.environment()?;
         let bytes = self.shared.store.read(id)?;
-        let session = session::open(&environment, &bytes, self.shared.config.intra_threads)?;
+        let session = session::open(
+            &environment,
+            &bytes,
+            Setup::with_threads(self.shared.config.intra_threads),
+        )?;
         Ok((
             inspect::signature(&session, dims)?,
             inspect::open_dimensions(&session),
@@ -227,13 +286,19 @@ impl Shared {
                 })
             })?;
             tracing::debug!(model = ?model.content_id, "loading a session");
-            Loaded::load(&environment, bytes, model, self.config.intra_threads)
+            let setup = Setup {
+                intra_threads: self.config.intra_threads,
+                optimisation: self.config.optimisation,
+            };
+            Loaded::load(&environment, bytes, model, setup)
         };
         self.pool
             .with(&(model.content_id, model.probe.clone()), load, run, |e| {
                 matches!(
                     e,
-                    EngineError::InputValue { .. } | EngineError::OutputTooLarge { .. }
+                    EngineError::InputValue { .. }
+                        | EngineError::OutputTooLarge { .. }
+                        | EngineError::ProbeTooLarge { .. }
                 )
             })
     }
@@ -245,6 +310,7 @@ fn serve(shared: &Shared, tasks: &Mutex<Receiver<Task>>) {
         let limits = Limits {
             time: shared.config.time_limit,
             output_bytes: shared.config.max_output_bytes,
+            probe_bytes: shared.config.max_probe_bytes,
         };
         match task {
             Err(_) => return,

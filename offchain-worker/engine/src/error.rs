@@ -81,6 +81,9 @@ pub enum EngineError {
     /// The outputs are larger than allowed.
     #[error("the outputs have {size} bytes, {limit} are allowed")]
     OutputTooLarge { size: u64, limit: u64 },
+    /// The probe is larger than allowed.
+    #[error("the probe has {size} bytes, {limit} are allowed")]
+    ProbeTooLarge { size: u64, limit: u64 },
     /// The run took longer than allowed and was stopped.
     #[error("the run was stopped after {0:?}")]
     TimedOut(Duration),

@@ -7,21 +7,31 @@
 //!
 //! Every run is deterministic by default: one intra-op thread, deterministic kernels, batch as submitted.
 
+mod calibration;
 mod convert;
 mod engine;
 mod error;
 mod executor;
+mod finder;
+mod graph;
 mod inspect;
 mod onnx;
 mod pool;
+mod probe;
 mod runtime;
+mod samples;
 mod session;
 mod store;
 mod watchdog;
 
+pub use calibration::{Calibration, CalibrationError, CalibrationOptions, Variation};
 pub use engine::{Engine, EngineConfig};
 pub use error::{EngineError, StoreError};
 pub use executor::{Execution, Executor, ModelRef, RunRequest};
+pub use finder::{MIN_ELEMENTS, ProbeChoice, find_probe};
+pub use graph::{FloatWeights, float_weights};
 pub use inspect::DynamicDims;
 pub use onnx::{OnnxError, OnnxSummary, summarise};
+pub use probe::{MAX_PROBE_BYTES, ProbeTensor};
+pub use session::Optimisation;
 pub use store::{Imported, ModelStore, parse_content_id};

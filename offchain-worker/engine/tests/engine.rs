@@ -197,6 +197,16 @@ async fn the_probe_is_hashed_and_is_no_output() {
         .await
         .unwrap();
     assert_eq!(outer.probe_hash, Some(expected("z")));
+    for (run, name) in [(&inner, "s"), (&outer, "z")] {
+        let probe = run.probe.as_ref().unwrap();
+        assert_eq!(probe.name.as_slice(), name.as_bytes());
+        assert_eq!(Some(probe.hash()), run.probe_hash);
+        let sums = floats("", &[2], &[11.0, 22.0]).data;
+        assert_eq!(
+            run.compared().collect::<Vec<_>>(),
+            [(ElementType::F32, sums.as_slice())]
+        );
+    }
     let error = bench
         .run(
             &ModelRef {
@@ -208,6 +218,42 @@ async fn the_probe_is_hashed_and_is_no_output() {
         .await
         .unwrap_err();
     assert!(matches!(error, EngineError::Load(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_probe_is_given_on_request_and_bounded() {
+    let bench = Bench::with(EngineConfig {
+        max_probe_bytes: 7,
+        ..EngineConfig::verifier()
+    });
+    let model = ModelRef {
+        probe: "s".into(),
+        ..bench.add_adder()
+    };
+    let inputs = || tensors([floats("x", &[2], &[1.0; 2]), floats("y", &[2], &[1.0; 2])]);
+    let request = RunRequest::new(model, inputs());
+    let plain = bench.engine.execute(request.clone()).await.unwrap();
+    assert!(plain.probe.is_none() && plain.probe_hash.is_some());
+    let error = bench.engine.execute(request.with_probe()).await.unwrap_err();
+    assert!(
+        matches!(error, EngineError::ProbeTooLarge { size: 8, limit: 7 }),
+        "{error}"
+    );
+    assert!(!error.is_models_fault());
+}
+
+#[tokio::test]
+async fn without_a_probe_the_outputs_are_compared() {
+    let bench = Bench::with(EngineConfig::verifier());
+    let model = bench.add_adder();
+    let inputs = [floats("x", &[2], &[1.0, 2.0]), floats("y", &[2], &[0.5, 0.5])];
+    let run = bench.run(&model, inputs).await.unwrap();
+    assert_eq!((&run.probe, run.probe_hash), (&None, None));
+    let sums = floats("z", &[2], &[1.5, 2.5]).data;
+    assert_eq!(
+        run.compared().collect::<Vec<_>>(),
+        [(ElementType::F32, sums.as_slice())]
+    );
 }
 
 #[tokio::test]
@@ -393,10 +439,7 @@ async fn a_full_queue_says_so() {
         ..EngineConfig::default()
     });
     let model = add_endless(&bench);
-    let request = || RunRequest {
-        model: model.clone(),
-        inputs: tensors(endless_inputs()),
-    };
+    let request = || RunRequest::new(model.clone(), tensors(endless_inputs()));
     // One at work, one waiting, and no room for the third.
     let mut first = bench.engine.execute(request());
     assert!(futures_poll(&mut first).await.is_none());

@@ -79,10 +79,8 @@ async fn labels_and_scores_are_those_of_bare_onnxruntime() {
         std::fs::write(&path, &data).unwrap();
         paths.push(path);
         let input = Tensor::new("bytes", ElementType::I32, &[1, 2048], data).unwrap();
-        runs.push(bench.engine.execute(RunRequest {
-            model: model.clone(),
-            inputs: tensors([input]),
-        }));
+        let request = RunRequest::new(model.clone(), tensors([input]));
+        runs.push(bench.engine.execute(request));
     }
     let mut ours = Vec::new();
     for run in runs {

@@ -48,6 +48,16 @@ impl SignedReceipt {
         self.receipt.hash(&self.host)
     }
 
+    /// Where the receipt belongs in its lane's tree: the leaf's index, hash and value. `None` when it is for a job, or
+    /// its sequence number is 0 or beyond what a tree holds.
+    pub fn leaf(&self) -> Option<(u32, H256, u128)> {
+        let WorkOrigin::Request { sequence, .. } = self.receipt.origin else {
+            return None;
+        };
+        let index = u32::try_from(sequence.checked_sub(1)?).ok()?;
+        Some((index, self.hash(), self.receipt.fee))
+    }
+
     /// Checks all that can be checked with nothing else at hand: both signatures, and that the receipt is for this
     /// request: by its id, host, model, input and highest price.
     ///

@@ -291,33 +291,6 @@ def check_receipt(request):
     ]))
 
 
-def check_merkle():
-    v = load("merkle.json")
-    domain = v["domain"].encode()
-
-    def node(left, right):
-        return blake2(b"\x01", domain, left, right)
-
-    for tree in v["trees"]:
-        count, level = tree["count"], [blake2(b"\x00", domain, b"leaf %d" % i) for i in range(tree["count"])]
-        leaves = list(level)
-        while len(level) > 1:
-            level = [node(*level[i:i + 2]) if i + 1 < len(level) else level[i] for i in range(0, len(level), 2)]
-        top = level[0] if level else bytes(32)
-        same("root", blake2(b"\x02", domain, uint(count, 4), top), unhex(tree["root"]))
-        for proof in tree["proofs"]:
-            at, last, siblings = proof["index"], count - 1, [unhex(s) for s in proof["siblings"]]
-            same("proof", uint(at, 4) + uint(count, 4) + vec(siblings), unhex(proof["scale"]))
-            hash_, rest = leaves[at], list(siblings)
-            while last:
-                if at & 1:
-                    hash_ = node(rest.pop(0), hash_)
-                elif at < last:
-                    hash_ = node(hash_, rest.pop(0))
-                at, last = at >> 1, last >> 1
-            same("proven top", (hash_, rest), (top, []))
-
-
 def check_voucher():
     v = load("voucher.json")
     voucher = b"".join([
@@ -415,7 +388,6 @@ def check_answer(id_, request, exporter):
 
 check_crypto()
 check_receipt(check_request())
-check_merkle()
 check_padding()
 check_refusals()
 check_answer(*check_ask(check_voucher()))

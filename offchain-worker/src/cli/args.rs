@@ -115,6 +115,9 @@ pub(crate) enum Command {
     /// Receipts of answers: check and show.
     #[command(subcommand)]
     Receipt(ReceiptCommand),
+    /// Audits (Proof of Compute): what was audited, why, and how it ended.
+    #[command(subcommand)]
+    Audits(AuditsCommand),
     /// Stake: bond, delegate, unbond, and the roles that need a bond.
     #[command(subcommand)]
     Stake(StakeCommand),
@@ -201,6 +204,9 @@ pub(crate) struct MeshArgs {
     /// Disk space for models; the ones least used go first, offered ones never.
     #[arg(long, default_value = "64", value_name = "GIB", value_parser = clap::value_parser!(u64).range(1..))]
     pub model_space: u64,
+    /// Disk space for what audits may ask for: inputs, outputs and probes of answers whose audits are not over.
+    #[arg(long, default_value = "8", value_name = "GIB", value_parser = clap::value_parser!(u64).range(1..))]
+    pub evidence_space: u64,
 }
 
 /// Asks a host in the mesh for an answer and pays for it by a channel.
@@ -310,6 +316,38 @@ pub(crate) enum ReceiptCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum AuditsCommand {
+    /// Lists the audits of an account's work, and those that it verifies.
+    List {
+        /// The account [default: the one of the key].
+        #[arg(long, value_name = "ACCOUNT", value_parser = account, conflicts_with = "all")]
+        account: Option<AccountId>,
+        /// The audits of everybody.
+        #[arg(long)]
+        all: bool,
+        /// Begin at this audit.
+        #[arg(long, value_name = "AUDIT", default_value_t = 0)]
+        from: u64,
+    },
+    /// Shows one audit: who verified it and what each found. With --json, all that `audits check` needs.
+    Show {
+        #[arg(value_name = "AUDIT")]
+        audit: u64,
+    },
+    /// Counts the votes of an audit again, without a node, from the file that `audits show --json` wrote.
+    Check {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Doubts a receipt: a committee runs it again. Takes a deposit, which is lost if the receipt is good.
+    Challenge {
+        /// The file that `infer --receipt` wrote.
+        #[arg(value_name = "RECEIPT")]
+        receipt: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
     /// Imports an ONNX file into the store and publishes it on the chain.
     #[command(
@@ -363,12 +401,21 @@ pub(crate) struct PublishArgs {
     /// SPDX licence expression, like Apache-2.0.
     #[arg(long, alias = "license", value_name = "SPDX")]
     pub licence: String,
-    /// The tensor before the last saturating step (logits before a softmax), which verification compares.
-    #[arg(long, value_name = "TENSOR", default_value = "")]
-    pub probe: String,
-    /// Largest relative difference of the probe between honest runs.
-    #[arg(long, value_name = "FRACTION", default_value = "0.0005", value_parser = fraction)]
-    pub tolerance: sp_runtime::Perbill,
+    /// The tensor before the last saturating step (logits before a softmax), which verification compares: its name, or
+    /// `auto` to find it in the graph, or `outputs` to compare the outputs themselves.
+    #[arg(long, value_name = "auto|outputs|TENSOR", default_value = "auto", value_parser = probe)]
+    pub probe: ProbeArg,
+    /// Largest relative difference of the probe between honest runs, like 0.0005 or 0.05%; or `auto` to measure it here.
+    #[arg(long, value_name = "auto|FRACTION", default_value = "auto", value_parser = tolerance)]
+    pub tolerance: ToleranceArg,
+    /// Inputs like those of real requests, to measure the tolerance with: a file with one tensor a line, written as for
+    /// `job submit --input` (@FILE from its folder), or a folder of such files that end in .txt. Without it inputs are
+    /// made up.
+    #[arg(long, value_name = "PATH")]
+    pub samples: Option<PathBuf>,
+    /// Leave no room in the tolerance for hosts that run several requests in one batch: more kinds of fraud are seen.
+    #[arg(long)]
+    pub no_batches: bool,
     /// The framework that the model comes from.
     #[arg(long, value_enum, default_value_t = OriginArg::Onnx)]
     pub origin: OriginArg,
@@ -483,6 +530,21 @@ pub(crate) struct SubmitArgs {
     /// Longest wait.
     #[arg(long, default_value = "600", value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Duration,
+}
+
+/// What verification is to compare.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ProbeArg {
+    Auto,
+    Outputs,
+    Tensor(String),
+}
+
+/// How the tolerance is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ToleranceArg {
+    Auto,
+    Fixed(sp_runtime::Perbill),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -613,6 +675,22 @@ fn fraction(text: &str) -> Result<sp_runtime::Perbill, String> {
     Ok(sp_runtime::Perbill::from_parts(parts.round() as u32))
 }
 
+fn probe(text: &str) -> Result<ProbeArg, std::convert::Infallible> {
+    Ok(match text {
+        "auto" => ProbeArg::Auto,
+        "outputs" | "" => ProbeArg::Outputs,
+        name => ProbeArg::Tensor(name.into()),
+    })
+}
+
+fn tolerance(text: &str) -> Result<ToleranceArg, String> {
+    if text == "auto" {
+        Ok(ToleranceArg::Auto)
+    } else {
+        fraction(text).map(ToleranceArg::Fixed)
+    }
+}
+
 fn dimension(text: &str) -> Result<(String, u32), String> {
     let parsed = text
         .rsplit_once('=')
@@ -706,6 +784,22 @@ mod tests {
         assert_eq!(fraction("1"), Ok(sp_runtime::Perbill::one()));
         for bad in ["", "2", "-0.1", "101%", "NaN", "x"] {
             assert!(fraction(bad).is_err(), "{bad}");
+            assert!(tolerance(bad).is_err(), "{bad}");
+        }
+        let half = sp_runtime::Perbill::from_parts(500_000);
+        assert_eq!(tolerance("0.0005"), Ok(ToleranceArg::Fixed(half)));
+        assert_eq!(tolerance("auto"), Ok(ToleranceArg::Auto));
+    }
+
+    #[test]
+    fn probes_are_read() {
+        for (text, expected) in [
+            ("auto", ProbeArg::Auto),
+            ("outputs", ProbeArg::Outputs),
+            ("", ProbeArg::Outputs),
+            ("logits:0", ProbeArg::Tensor("logits:0".into())),
+        ] {
+            assert_eq!(probe(text), Ok(expected));
         }
     }
 }

@@ -4,6 +4,7 @@
 //! codes: 0 done, 1 failed, 2 used wrongly.
 
 mod args;
+mod audits;
 mod channel;
 mod context;
 mod infer;
@@ -17,7 +18,7 @@ mod run;
 mod stake;
 mod status;
 
-use args::{Cli, Command};
+use args::{AuditsCommand, Cli, Command};
 use clap::Parser;
 use context::Context;
 use std::process::ExitCode;
@@ -40,6 +41,8 @@ pub(crate) enum CliError {
     Store(#[from] llmesh_engine::StoreError),
     #[error(transparent)]
     Net(#[from] crate::net::NetError),
+    #[error(transparent)]
+    Evidence(#[from] crate::audit::EvidenceError),
     #[error(transparent)]
     Identity(#[from] crate::net::identity::IdentityError),
 }
@@ -76,9 +79,11 @@ pub fn main() -> ExitCode {
 }
 
 async fn dispatch(cli: Cli) -> Result<(), CliError> {
-    if let Command::Receipt(command) = cli.command {
-        // Needs no node, no key and no folder.
-        return receipt::run(cli.global.json, command);
+    // These need no node, no key and no folder.
+    match cli.command {
+        Command::Receipt(command) => return receipt::run(cli.global.json, command),
+        Command::Audits(AuditsCommand::Check { file }) => return audits::check(cli.global.json, &file),
+        _ => {}
     }
     let context = Context::new(cli.global)?;
     match cli.command {
@@ -89,6 +94,7 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Infer(args) => infer::run(&context, args).await,
         Command::Channel(command) => channel::run(&context, command).await,
         Command::Receipt(command) => receipt::run(context.json, command),
+        Command::Audits(command) => audits::run(&context, command).await,
         Command::Stake(command) => stake::run(&context, command).await,
         Command::Register(args) => stake::register(&context, args).await,
         Command::Status(args) => status::run(&context, args).await,

@@ -2,19 +2,28 @@
 
 use super::{
     CliError,
-    args::{ClassArg, ListArgs, ModelCommand, OriginArg, PublishArgs},
+    args::{ClassArg, ListArgs, ModelCommand, OriginArg, ProbeArg, PublishArgs, ToleranceArg},
     context::Context,
     output::{mesh, planck, print_json},
 };
 use crate::{
     manifest::{self, Declared, ModelArg},
-    tensors::{show_spec, signature_to_json},
+    tensors::{self, show_spec, signature_to_json},
 };
 use llmesh_chain::{ChainApi, ChainModel, calls};
-use llmesh_engine::{DynamicDims, EngineConfig, Executor, Imported, ModelRef};
-use llmesh_primitives::{OriginFormat, RuntimeClass, VersionStatus};
+use llmesh_engine::{
+    Calibration, CalibrationError, CalibrationOptions, DynamicDims, Engine, EngineConfig, EngineError,
+    Executor, Imported, ModelRef, ProbeChoice, find_probe,
+};
+use llmesh_primitives::{OriginFormat, RuntimeClass, Tensors, VersionStatus};
 use serde_json::{Value as Json, json};
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Most samples that are read to measure a tolerance.
+const MAX_SAMPLES: usize = 1000;
 
 pub(super) async fn run(context: &Context, command: ModelCommand) -> Result<(), CliError> {
     match command {
@@ -88,7 +97,11 @@ async fn publish(context: &Context, args: PublishArgs) -> Result<(), CliError> {
     let imported = import_file(context, &args.file, None).await?;
     tracing::info!(content_id = ?imported.content_id, bytes = imported.size, "imported");
 
-    let engine = context.engine(&args.engine, EngineConfig::default())?;
+    let samples = match &args.samples {
+        Some(path) => read_samples(path)?,
+        None => Vec::new(),
+    };
+    let engine = context.engine(&args.engine, EngineConfig::verifier())?;
     let dims = DynamicDims {
         named: args.dynamic.iter().cloned().collect(),
         default: 1,
@@ -113,14 +126,35 @@ async fn publish(context: &Context, args: PublishArgs) -> Result<(), CliError> {
             return Err(CliError::Usage(message));
         }
     }
+    let verification = Verification {
+        probe: args.probe,
+        tolerance: args.tolerance,
+        samples,
+        batches: !args.no_batches,
+    };
+    let unmeasured = ModelRef {
+        content_id: id,
+        signature: Arc::new(signature.clone()),
+        probe: String::new(),
+    };
+    let (engine, decided) = tokio::task::spawn_blocking(move || {
+        let decided = verification.decide(&engine, unmeasured);
+        (engine, decided)
+    })
+    .await
+    .map_err(|e| CliError::Failed(e.to_string()))?;
+    let decided = decided?;
+    if !context.json {
+        super::output::print(decided.text().trim_end());
+    }
     let declared = Declared {
         origin: match args.origin {
             OriginArg::Onnx => OriginFormat::Onnx,
             OriginArg::Tensorflow => OriginFormat::TensorFlow,
             OriginArg::Pytorch => OriginFormat::PyTorch,
         },
-        probe: args.probe,
-        tolerance: args.tolerance,
+        probe: decided.probe.name().into(),
+        tolerance: decided.tolerance,
         complexity: args.complexity,
         base_price: args.base_price,
         licence: args.licence,
@@ -153,7 +187,12 @@ async fn publish(context: &Context, args: PublishArgs) -> Result<(), CliError> {
     };
     let model = context.resolve(&published).await?;
     if context.json {
-        context.print_included(&call, &included, json!({"model": model_to_json(&model)}));
+        let verification = decided.to_json();
+        context.print_included(
+            &call,
+            &included,
+            json!({"model": model_to_json(&model), "verification": verification}),
+        );
     } else {
         super::output::print(format_args!(
             "published {published} as version {} in block {}\n{:?}",
@@ -161,6 +200,178 @@ async fn publish(context: &Context, args: PublishArgs) -> Result<(), CliError> {
         ));
     }
     Ok(())
+}
+
+/// What the author asked for: by what runs are compared, and how closely.
+struct Verification {
+    probe: ProbeArg,
+    tolerance: ToleranceArg,
+    samples: Vec<Tensors>,
+    batches: bool,
+}
+
+/// What is published of it.
+struct Decided {
+    probe: ProbeChoice,
+    tolerance: sp_runtime::Perbill,
+    /// The measurements, when the tolerance was measured.
+    calibration: Option<Calibration>,
+}
+
+/// Why it could not be decided; the engine's errors keep their kind.
+enum Undecided {
+    Engine(EngineError),
+    Other(String),
+}
+
+impl From<Undecided> for CliError {
+    fn from(error: Undecided) -> Self {
+        match error {
+            Undecided::Engine(error) => Self::Engine(error),
+            Undecided::Other(reason) => Self::Failed(reason),
+        }
+    }
+}
+
+impl From<CalibrationError> for Undecided {
+    fn from(error: CalibrationError) -> Self {
+        match error {
+            CalibrationError::Engine(error) => Self::Engine(error),
+            error => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl Verification {
+    /// Finds the probe and measures the tolerance, as far as they were not given. Blocks.
+    fn decide(self, engine: &Engine, model: ModelRef) -> Result<Decided, Undecided> {
+        let asked = "it was asked for".to_owned();
+        let probe = match self.probe {
+            ProbeArg::Auto => {
+                let bytes = engine.store().read(model.content_id);
+                find_probe(&bytes.map_err(|e| Undecided::Engine(e.into()))?)
+                    .map_err(|e| Undecided::Other(format!("looking for the probe: {e}")))?
+            }
+            ProbeArg::Outputs => ProbeChoice::Outputs { because: asked },
+            ProbeArg::Tensor(name) => ProbeChoice::Tensor { name, because: asked },
+        };
+        let (tolerance, calibration) = match self.tolerance {
+            ToleranceArg::Fixed(tolerance) => (tolerance, None),
+            ToleranceArg::Auto => {
+                let mut options = CalibrationOptions::default();
+                if !self.batches {
+                    options.batches.clear();
+                }
+                let model = ModelRef {
+                    probe: probe.name().into(),
+                    ..model
+                };
+                tracing::info!(probe = probe.name(), "measuring how reproducible the model is");
+                let calibration = engine.calibrate(&model, self.samples, &options)?;
+                (calibration.tolerance, Some(calibration))
+            }
+        };
+        Ok(Decided {
+            probe,
+            tolerance,
+            calibration,
+        })
+    }
+}
+
+impl Decided {
+    fn text(&self) -> String {
+        let mut text = match &self.probe {
+            ProbeChoice::Tensor { name, because } => format!("probe       {name}: {because}\n"),
+            ProbeChoice::Outputs { because } => {
+                format!("probe       none, the outputs are compared: {because}\n")
+            }
+        };
+        let tolerance = f64::from(self.tolerance.deconstruct()) / 1e9;
+        text += &format!("tolerance   {tolerance:.1e}");
+        let Some(found) = &self.calibration else {
+            return text;
+        };
+        text += &format!(
+            ", measured on {} {} samples; 99.9 % of honest runs differ by at most {:.1e}\n",
+            found.samples,
+            if found.made_up { "made-up" } else { "given" },
+            found.p999
+        );
+        for v in &found.variations {
+            text += &format!(
+                "            {}: median {:.1e}, at most {:.1e}\n",
+                v.name, v.median, v.largest
+            );
+        }
+        for skipped in &found.skipped {
+            text += &format!("            not measured or not allowed for: {skipped}\n");
+        }
+        text
+    }
+
+    fn to_json(&self) -> Json {
+        let calibration = self.calibration.as_ref().map(|c| {
+            let variations: Vec<Json> = c
+                .variations
+                .iter()
+                .map(|v| json!({"name": v.name, "runs": v.runs, "median": v.median, "largest": v.largest}))
+                .collect();
+            json!({
+                "samples": c.samples,
+                "made_up": c.made_up,
+                "p999": c.p999,
+                "elements": c.elements,
+                "batches": c.batches,
+                "variations": variations,
+                "skipped": c.skipped,
+            })
+        });
+        json!({
+            "probe": self.probe.name(),
+            "because": self.probe.because(),
+            "tolerance": f64::from(self.tolerance.deconstruct()) / 1e9,
+            "calibration": calibration,
+        })
+    }
+}
+
+/// Reads one sample, or a folder of them in the order of their names.
+fn read_samples(path: &Path) -> Result<Vec<Tensors>, CliError> {
+    let failed = |path: &Path, e: std::io::Error| CliError::Usage(format!("{}: {e}", path.display()));
+    if !path.is_dir() {
+        return Ok(vec![read_sample(path)?]);
+    }
+    let mut files: Vec<PathBuf> = std::fs::read_dir(path)
+        .map_err(|e| failed(path, e))?
+        .map(|entry| entry.map(|e| e.path()))
+        .collect::<Result<_, _>>()
+        .map_err(|e| failed(path, e))?;
+    files.retain(|f| f.extension().is_some_and(|e| e == "txt"));
+    if files.is_empty() || files.len() > MAX_SAMPLES {
+        return Err(CliError::Usage(format!(
+            "{} has {} files that end in .txt; 1 to {MAX_SAMPLES} are samples",
+            path.display(),
+            files.len()
+        )));
+    }
+    files.sort();
+    files.iter().map(|file| read_sample(file)).collect()
+}
+
+/// One tensor a line; empty lines do not count.
+fn read_sample(file: &Path) -> Result<Tensors, CliError> {
+    let wrong = |e: String| CliError::Usage(format!("{}: {e}", file.display()));
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let text = std::fs::read_to_string(file).map_err(|e| wrong(e.to_string()))?;
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(|line| tensors::parse(line, |name| std::fs::read(folder.join(name))))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(wrong)?
+        .try_into()
+        .map_err(|_| wrong("there are more tensors than a model can have".into()))
 }
 
 async fn list(context: &Context, args: ListArgs) -> Result<(), CliError> {

@@ -2,8 +2,10 @@
 
 use super::{CliError, args::RunArgs, context::Context, output::print_json};
 use crate::{
-    Worker, WorkerConfig, embedded,
-    net::{Net, NetConfig},
+    Worker, WorkerConfig,
+    audit::{self, Auditing, EvidenceStore},
+    embedded,
+    net::{Engines, Net, NetConfig},
     reconcile::Limits,
 };
 use llmesh_chain::NodeClient;
@@ -22,7 +24,23 @@ pub(super) async fn run(context: &Context, args: RunArgs) -> Result<(), CliError
         ..EngineConfig::default()
     };
     let engine = context.engine(&args.engine, engine)?;
+    let net_config = net_config(context, &args);
+    // Audits are answered in the mesh; without it nobody could be shown anything.
+    let evidence = match &net_config {
+        None => {
+            tracing::warn!(
+                "this worker is in no mesh (--mesh-listen): it can answer no audit, so use it where there are no verifiers"
+            );
+            None
+        }
+        Some(_) => {
+            let folder = audit::evidence_folder(&context.base_path);
+            let space = args.mesh.evidence_space.saturating_mul(1 << 30);
+            Some(EvidenceStore::open(&folder, space)?)
+        }
+    };
     let config = WorkerConfig {
+        evidence: evidence.clone(),
         limits: Limits {
             capacity,
             ..Limits::default()
@@ -47,10 +65,15 @@ pub(super) async fn run(context: &Context, args: RunArgs) -> Result<(), CliError
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut worker = Worker::spawn(config, client.clone(), engine.clone(), signer.clone()).await?;
-    let net = match net_config(context, &args) {
+    let net = match net_config.zip(evidence) {
         None => None,
-        Some(config) => {
-            let started = Net::start(config, client, engine, signer);
+        Some((config, evidence)) => {
+            let verifier = context.engine(&args.engine, EngineConfig::verifier())?;
+            let engines = Engines {
+                serving: engine,
+                auditing: Auditing::new(evidence, Arc::new(verifier)),
+            };
+            let started = Net::start(config, client, engines, signer);
             tokio::select! {
                 started = started => Some(started?),
                 _ = interrupt.recv() => return Ok(worker.stop().await?),

@@ -1,6 +1,7 @@
 //! Brings vouchers to the chain: many channels in one extrinsic, when it is worth the fee or time runs out.
 
-use super::chainview::ChainView;
+use super::{chainview::ChainView, unix_ms};
+use crate::audit::{EvidenceStore, LaneEpoch, ROUND_MS};
 use llmesh_chain::{ChainApi, ChainError, HeadState, Included, Signer, Wait, calls};
 use llmesh_payments::{ClaimPolicy, LaneFacts, LaneKey, PayeeBook};
 use llmesh_primitives::{ChannelId, Claim, LaneId, channel::MAX_CLAIMS};
@@ -24,6 +25,8 @@ pub(crate) struct Parts {
     pub signer: Signer,
     /// Claim a lane when so much can be claimed, in planck.
     pub above: u128,
+    /// Knows the receipts behind each sum.
+    pub evidence: EvidenceStore,
 }
 
 /// The task that claims.
@@ -109,11 +112,20 @@ impl Parts {
         if due.is_empty() {
             return;
         }
-        let claims: Vec<Claim> = due
+        let mut claims: Vec<Claim> = due
             .into_iter()
             .take(MAX_CLAIMS as usize)
             .map(|d| d.claim)
             .collect();
+        for claim in &mut claims {
+            match self.evidence.work(lane_of(claim)).await {
+                Ok(work) => claim.work = work,
+                Err(error) => {
+                    tracing::warn!(%error, "the receipts behind a claim could not be had");
+                    return;
+                }
+            }
+        }
         if let Err(error) = self.claim(&claims).await {
             tracing::warn!(%error, lanes = claims.len(), "claims were not made; they are tried again");
         }
@@ -125,6 +137,7 @@ impl Parts {
         let channels: BTreeSet<ChannelId> = keys.iter().map(|k| k.channel).collect();
         for id in channels {
             let (read, channel) = self.chain.channel(id, false).await?;
+            self.note_over(id, channel.as_ref().map(|c| c.epoch), &keys).await;
             let written = match channel {
                 None => self.book.gone(id, block.min(read)).await.map(|gone| {
                     for lane in gone.iter().filter(|g| g.lost > 0) {
@@ -151,12 +164,43 @@ impl Parts {
         Ok(())
     }
 
+    /// When what is claimed or over now can not be audited any more, in milliseconds since 1970.
+    async fn needed_until(&self) -> u64 {
+        let periods = self.chain.client().attestation().await;
+        let needed = periods.map_or(crate::audit::JOBS_KEPT_MS, |p| {
+            u64::from(p.horizon)
+                .saturating_add(2)
+                .saturating_mul(ROUND_MS)
+                .saturating_add(p.challenge_period_ms)
+        });
+        unix_ms().saturating_add(needed)
+    }
+
+    /// Tells the store of evidence which of the channel's lanes there will be no more claims on. `epoch` is the one that
+    /// the chain has now, if it has the channel.
+    async fn note_over(&self, channel: ChannelId, epoch: Option<u32>, keys: &[LaneKey]) {
+        for lane in self.book.lanes().into_iter().filter(|l| l.key.channel == channel) {
+            if !keys.contains(&lane.key) || epoch == Some(lane.epoch) {
+                continue;
+            }
+            let over = LaneEpoch {
+                channel,
+                epoch: lane.epoch,
+                lane: lane.key.lane,
+            };
+            if let Err(error) = self.evidence.over(over, self.needed_until().await).await {
+                tracing::warn!(%error, "the store of evidence was not written");
+            }
+        }
+    }
+
     async fn claim(&self, claims: &[Claim]) -> Result<(), ChainError> {
         let included = self
             .chain
             .client()
             .submit(&calls::claim_batch(claims), &self.signer, Wait::Finalized)
             .await?;
+        let keep_until = self.needed_until().await;
         let mut claimed = 0u128;
         for (channel, lane, cumulative, paid) in paid(&included) {
             claimed = claimed.saturating_add(paid);
@@ -165,10 +209,14 @@ impl Parts {
                 Ok((_, Some(record))) => record.lanes.get(usize::from(lane)).map(|l| l.paid),
                 _ => None,
             };
-            if let Some(total) = total
-                && let Err(error) = self.book.claimed(channel, lane, cumulative, total).await
-            {
+            let Some(total) = total else { continue };
+            if let Err(error) = self.book.claimed(channel, lane, cumulative, total).await {
                 tracing::warn!(%error, "the book of channels was not written");
+            }
+            if let Some(claim) = claims.iter().find(|c| (c.channel, c.lane) == (channel, lane))
+                && let Err(error) = self.evidence.paid(lane_of(claim), total, keep_until).await
+            {
+                tracing::warn!(%error, "the store of evidence was not written");
             }
         }
         tracing::info!(
@@ -196,4 +244,12 @@ fn paid(included: &Included) -> Vec<(ChannelId, LaneId, u128, u128)> {
             ))
         })
         .collect()
+}
+
+fn lane_of(claim: &Claim) -> LaneEpoch {
+    LaneEpoch {
+        channel: claim.channel,
+        epoch: claim.epoch,
+        lane: claim.lane,
+    }
 }

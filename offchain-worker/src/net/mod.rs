@@ -26,7 +26,7 @@ mod serve;
 mod start;
 
 pub use directory::Directory;
-pub use start::{Net, NetConfig, NetError};
+pub use start::{Engines, Net, NetConfig, NetError};
 pub(crate) use start::{Report, Reporter};
 
 use llmesh_mesh::{Mesh, PeerId};

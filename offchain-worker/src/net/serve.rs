@@ -13,7 +13,9 @@ use super::{
     schedule::{NoTurn, Scheduler},
     unix_ms,
 };
+use crate::audit::{Evidence, EvidenceStore};
 use bytes::Bytes;
+use codec::Encode;
 use llmesh_chain::{H256, Signer};
 use llmesh_engine::{EngineError, Executor, ModelRef, RunRequest};
 use llmesh_payments::{Admission, LaneFacts, PayeeBook, VoucherRefusal};
@@ -33,6 +35,9 @@ use std::{
 /// Requests whose terms live longer are refused: their ids would have to be remembered for so long.
 pub const MAX_LIFETIME_MS: u64 = 10 * 60 * 1000;
 
+/// Room for evidence that has to be there before a request is taken: the largest tensors and a probe.
+const ROOM_FOR_ONE: u64 = 4 << 20;
+
 /// What a host service is made of.
 pub(crate) struct Parts {
     pub shared: Arc<Shared>,
@@ -43,6 +48,7 @@ pub(crate) struct Parts {
     pub payee: Arc<PayeeBook>,
     pub keys: Arc<RwLock<KeyRing>>,
     pub scheduler: Scheduler,
+    pub evidence: EvidenceStore,
 }
 
 pub(crate) struct HostService {
@@ -208,6 +214,11 @@ impl HostService {
     async fn check(&self, ask: Ask, request: H256) -> Result<Checked, Refusal> {
         let bad = |fault| Refusal::BadRequest { fault };
         let terms = &ask.request.terms;
+        // What can not be shown to an audit later is not begun.
+        if !self.parts.evidence.has_room(ROOM_FOR_ONE) {
+            tracing::warn!("no room for evidence: requests are refused until audits are over");
+            return Err(Refusal::Busy { wait_ms: 60_000 });
+        }
         let offer = self.offered(terms.version)?;
         if offer.model.content_id != terms.model {
             return Err(bad(RequestFault::OtherModel));
@@ -308,16 +319,15 @@ impl HostService {
             inputs,
             ..
         } = checked;
-        let run = RunRequest {
-            model: offer.model,
-            inputs,
-        };
+        let shown = inputs.encode();
+        let run = RunRequest::new(offer.model, inputs).with_probe();
         let execution = self
             .parts
             .executor
             .execute(run)
             .await
             .map_err(|error| engine_refusal(&error))?;
+        let kept_outputs = execution.outputs.encode();
         let outputs = MeshTensors::from(execution.outputs);
         let voucher = &ask.voucher.voucher;
         let receipt = Receipt {
@@ -340,10 +350,21 @@ impl HostService {
         let receipt = SignedReceipt::new(receipt, self.account.clone(), ask.request, |payload| {
             signer.sign(payload)
         });
-        admission
-            .served(receipt.hash())
-            .await
-            .map_err(|error| internal(&error))?;
+        let evidence = Evidence {
+            receipt: receipt.receipt.clone(),
+            signed: Some(receipt.clone()),
+            version: offer.version,
+            inputs: shown,
+            outputs: kept_outputs,
+            probe: execution.probe.map(|probe| probe.encode()),
+        };
+        // Side by side: two syncs take the time of one. Room was there when the request was taken.
+        let (kept, served) = tokio::join!(
+            self.parts.evidence.put(receipt.hash(), evidence, None),
+            admission.served(receipt.hash()),
+        );
+        kept.map_err(|error| internal(&error))?;
+        served.map_err(|error| internal(&error))?;
         self.parts.shared.counters.served(ask.price, execution.elapsed);
         Ok(Answer::Done { outputs, receipt })
     }

@@ -13,7 +13,10 @@ use super::{
     schedule::Scheduler,
     serve::{self, HostService},
 };
-use crate::embedded::models_folder;
+use crate::{
+    audit::{self, Auditing, EvidenceError, EvidenceStore},
+    embedded::models_folder,
+};
 use llmesh_chain::{ChainApi, ChainError, HeadState, NodeClient, Signer};
 use llmesh_content::{ContentError, Store, StoreConfig};
 use llmesh_engine::Executor;
@@ -64,6 +67,15 @@ pub struct NetConfig {
     pub model_space: u64,
 }
 
+/// What a worker in the mesh runs models with.
+#[derive(Clone)]
+pub struct Engines {
+    /// For those who pay.
+    pub serving: Arc<dyn Executor>,
+    /// For audits.
+    pub auditing: Auditing,
+}
+
 /// Why a worker does not take part in the mesh.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
@@ -75,6 +87,8 @@ pub enum NetError {
     Chain(#[from] ChainError),
     #[error("the books of payment channels: {0}")]
     Books(#[from] BookError),
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
     #[error(transparent)]
     Content(#[from] ContentError),
     #[error(transparent)]
@@ -95,6 +109,8 @@ pub struct Net {
     scheduler: Scheduler,
     payee: Arc<PayeeBook>,
     fetches: Arc<Mutex<BTreeMap<[u8; 32], content::FetchState>>>,
+    evidence: EvidenceStore,
+    audits: Arc<audit::Counters>,
     mesh_task: JoinHandle<()>,
     gateway_stop: watch::Sender<bool>,
     gateway_task: Option<JoinHandle<()>>,
@@ -111,9 +127,13 @@ impl Net {
     pub async fn start(
         config: NetConfig,
         client: Arc<dyn NodeClient>,
-        executor: Arc<dyn Executor>,
+        engines: Engines,
         signer: Signer,
     ) -> Result<Self, NetError> {
+        let Engines {
+            serving: executor,
+            auditing,
+        } = engines;
         let account = signer.account_id();
         let folder = KeyFolder::open(keys_folder(&config.base_path))?;
         let keypair = folder.peer_key()?;
@@ -133,6 +153,7 @@ impl Net {
         };
         let store = Store::open(&models, store_config)?;
         let genesis = client.genesis_hash().await?;
+        auditing.evidence.bind(genesis)?;
         let chain = Arc::new(ChainView::new(client.clone()));
         wait_for_chain(&*client).await?;
 
@@ -180,6 +201,10 @@ impl Net {
                 Kind::Content,
                 Arc::new(content::ContentService::new(store.clone())),
             ),
+            (
+                Kind::Consensus,
+                Arc::new(audit::Giver::new(account, client.clone(), auditing.payloads)),
+            ),
         ];
         let (mesh, mesh_task) = Mesh::spawn(mesh_config, Arc::new(directory.clone()), services)?;
         let shared = Arc::new(Shared::new(mesh.clone(), directory.clone()));
@@ -195,6 +220,7 @@ impl Net {
             payee: payee.clone(),
             keys: keys.clone(),
             scheduler: scheduler.clone(),
+            evidence: auditing.evidence.clone(),
         }));
         let forwarder = Arc::new(Forwarder::new(shared.clone(), Some(host), config.relays));
         inference.set(Some(forwarder.clone()));
@@ -226,13 +252,28 @@ impl Net {
             heard,
         ));
         let fetches = Arc::default();
+        let peers = content::MeshPeers {
+            mesh: mesh.clone(),
+            directory: directory.clone(),
+        };
+        let audits = Arc::new(audit::Counters::default());
+        tasks.spawn(
+            audit::Keeper::new(audit::Parts {
+                client: client.clone(),
+                signer: signer.clone(),
+                mesh: mesh.clone(),
+                evidence: auditing.evidence.clone(),
+                verifier: auditing.verifier,
+                store: store.clone(),
+                peers: peers.clone(),
+                counters: audits.clone(),
+            })
+            .run(),
+        );
         tasks.spawn(
             content::Keeper {
                 store,
-                peers: content::MeshPeers {
-                    mesh: mesh.clone(),
-                    directory: directory.clone(),
-                },
+                peers,
                 account,
                 fetches: Arc::clone(&fetches),
             }
@@ -255,6 +296,7 @@ impl Net {
             chain: chain.clone(),
             signer,
             above: config.claim_above,
+            evidence: auditing.evidence.clone(),
         });
 
         let (gateway_stop, stop) = watch::channel(false);
@@ -286,6 +328,8 @@ impl Net {
             scheduler,
             payee,
             fetches,
+            evidence: auditing.evidence,
+            audits,
             mesh_task,
             gateway_stop,
             gateway_task,
@@ -327,6 +371,8 @@ impl Net {
             scheduler: self.scheduler.clone(),
             payee: self.payee.clone(),
             fetches: self.fetches.clone(),
+            evidence: self.evidence.clone(),
+            audits: self.audits.clone(),
         }
     }
 
@@ -382,6 +428,8 @@ pub(crate) struct Reporter {
     scheduler: Scheduler,
     payee: Arc<PayeeBook>,
     fetches: Arc<Mutex<BTreeMap<[u8; 32], content::FetchState>>>,
+    evidence: EvidenceStore,
+    audits: Arc<audit::Counters>,
 }
 
 impl Reporter {
@@ -427,6 +475,16 @@ impl Reporter {
             waiting,
             running,
             unsettled: self.payee.totals().unsettled,
+            evidence: self.evidence.size(),
+            audits: [
+                ("opened", get(&self.audits.opened)),
+                ("published", get(&self.audits.published)),
+                ("verified", get(&self.audits.verified)),
+                ("abstained", get(&self.audits.abstained)),
+                ("revealed", get(&self.audits.revealed)),
+                ("failed", get(&self.audits.failed)),
+            ],
+            audit_us: get(&self.audits.busy_us),
             fetches: self
                 .fetches
                 .lock()
@@ -459,6 +517,11 @@ pub(crate) struct Report {
     pub waiting: usize,
     pub running: usize,
     pub unsettled: u128,
+    /// Bytes of evidence kept, and the most that may be.
+    pub evidence: (u64, u64),
+    /// What was done in audits.
+    pub audits: [(&'static str, u64); 6],
+    pub audit_us: u64,
     pub fetches: Vec<content::FetchState>,
 }
 

@@ -7,9 +7,9 @@ use crate::{
     reconcile::{Action, Event},
     tasks::{self, Computation, ComputeError, Done, on_disk},
 };
-use llmesh_chain::ChainApi;
+use llmesh_chain::{ChainApi, H256};
 use llmesh_engine::RunRequest;
-use llmesh_primitives::{AssignmentState, JobId, job::hash_tensors};
+use llmesh_primitives::{AssignmentState, JobId, Receipt, WorkOrigin, job::hash_tensors};
 
 impl Service {
     /// Feeds the core and does what it says.
@@ -75,15 +75,31 @@ impl Service {
             deadline = work.assignment.deadline,
             "computing"
         );
+        let manifest = &model.version.manifest;
+        let input_hash = hash_tensors(&work.inputs);
+        let request = RunRequest::new(model.reference.clone(), work.inputs.clone());
+        let evidence = self.config.evidence.clone();
         let computation = Computation {
             job,
             model: work.model,
-            key: host::work_key(model.version.manifest.content_id, hash_tensors(&work.inputs)),
+            key: host::work_key(manifest.content_id, input_hash),
             deadline: work.assignment.deadline,
-            request: RunRequest {
-                model: model.reference.clone(),
-                inputs: work.inputs.clone(),
+            request: match evidence {
+                Some(_) => request.with_probe(),
+                None => request,
             },
+            evidence,
+            receipt: Receipt {
+                origin: WorkOrigin::Job(job),
+                model: manifest.content_id,
+                runtime_class: manifest.runtime_class,
+                input_hash,
+                output_hash: H256::zero(),
+                probe_hash: None,
+                units: manifest.complexity,
+                fee: work.assignment.fee,
+            },
+            host: self.account,
         };
         self.ended.remove(&job);
         let (executor, store) = (self.executor.clone(), self.store.clone());

@@ -92,6 +92,11 @@ impl Service {
     fn blame(&mut self, model: ModelVersionId, error: ComputeError) {
         match error {
             ComputeError::State(error) => self.faults.disk = Some(disk_fault(error)),
+            ComputeError::Evidence(error) => {
+                self.faults.disk = Some(Fault::DiskFull {
+                    reason: error.to_string(),
+                });
+            }
             ComputeError::Engine(error @ EngineError::RuntimeMissing { .. }) => {
                 self.faults.runtime = Some(Fault::RuntimeMissing {
                     reason: error.to_string(),

@@ -8,11 +8,15 @@ use llmesh_chain::{
 use llmesh_engine::{EngineError, Execution, Executor, ModelRef, RunRequest};
 use llmesh_mesh::{Multiaddr, PeerId};
 use llmesh_primitives::{
-    Channel, ChannelId, ChannelState, Claim, ContentId, Dim, ElementType, Lane, LaneId, MESH, ModelManifest,
+    AuditId, Channel, ChannelId, ChannelState, Claim, ContentId, Dim, ElementType, Lane, LaneId, MESH, ModelManifest,
     ModelSignature, ModelVersion, OfferTerms, OriginFormat, Priority, RuntimeClass, StakeAccount, Tensor,
-    TensorSpec, Tensors, VersionStatus, WorkerRecord, api::HostStatus,
+    TensorSpec, Tensors, VersionStatus, WorkerRecord, api::HostStatus, attestation::AttestationStatus,
 };
-use llmesh_worker::net::{Net, NetConfig};
+use crate::audits::Running;
+use llmesh_worker::{
+    audit::{Auditing, EvidenceStore, Payloads},
+    net::{Engines, Net, NetConfig, NetError},
+};
 use sp_runtime::{AccountId32, Perbill};
 use std::{
     collections::BTreeMap,
@@ -44,6 +48,7 @@ pub struct State {
     pub claims: Vec<Claim>,
     pub stake: u128,
     pub fee: u128,
+    pub audits: BTreeMap<AuditId, Running>,
 }
 
 /// The chain. Every worker sees the same one.
@@ -110,6 +115,7 @@ impl World {
                 paid: 0,
                 claimed: 0,
                 nonce: 0,
+                work: Default::default(),
                 released: false,
             })
             .collect();
@@ -167,7 +173,9 @@ impl World {
         if !good {
             return None;
         }
-        let paid = claim.cumulative.min(lane.funded) - lane.paid;
+        assert!(claim.work.value >= lane.work.value && claim.work.leaves >= lane.work.leaves);
+        let paid = claim.cumulative.min(lane.funded).min(claim.work.value) - lane.paid;
+        lane.work = claim.work;
         lane.paid += paid;
         lane.claimed = claim.cumulative;
         lane.nonce = claim.nonce;
@@ -318,6 +326,22 @@ impl NodeClient for World {
                 })
                 .encode()
             }
+            "AttestationApi_status" => AttestationStatus::<u32> {
+                round: 1,
+                window: 30,
+                horizon: 9,
+                challenge_period_ms: 60_000,
+                open_audits: 0,
+            }
+            .encode(),
+            "AttestationApi_duties" => {
+                let (who, _) = <([u8; 32], u32)>::decode(args).unwrap();
+                self.duties_of(who).encode()
+            }
+            "AttestationApi_audit" => {
+                let id = AuditId::decode(args).unwrap();
+                self.state().audits.get(&id).map(|a| a.audit.clone()).encode()
+            }
             other => panic!("{other} is not in this chain"),
         })
     }
@@ -349,7 +373,7 @@ impl NodeClient for World {
                 let host = signer.account32();
                 events.extend(claims.iter().filter_map(|claim| self.claim(&host, claim)));
             }
-            name => panic!("{name} is not in this chain"),
+            _ => self.step(call, signer),
         }
         self.block();
         let block = self.best_head().await?;
@@ -432,6 +456,7 @@ impl Executor for AddOne {
         Ok(Execution {
             outputs: Tensors::try_from(vec![outputs]).unwrap(),
             probe_hash: None,
+            probe: None,
             elapsed: Duration::from_millis(1),
         })
     }
@@ -467,10 +492,10 @@ pub async fn asker(world: &Arc<World>, name: &str, join: &[&Node]) -> Node {
 }
 
 pub async fn start(world: &Arc<World>, name: &str, join: &[&Node], is_host: bool, folder: TempDir) -> Node {
-    start_with(world, name, join, is_host, folder, None).await
+    start_with(world, name, join, is_host, folder, None, None).await
 }
 
-/// As [`start`], with an engine of the caller's choice.
+/// As [`start`], with an engine, or with something else to show to verifiers, of the caller's choice.
 pub async fn start_with(
     world: &Arc<World>,
     name: &str,
@@ -478,6 +503,7 @@ pub async fn start_with(
     is_host: bool,
     folder: TempDir,
     other: Option<Arc<dyn Executor>>,
+    payloads: Option<Arc<dyn Payloads>>,
 ) -> Node {
     let signer = signer(name);
     let models = folder.path().join("models");
@@ -507,9 +533,20 @@ pub async fn start_with(
     // A life before this one may still hold its files for a moment.
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     let net = loop {
-        let started = Net::start(config.clone(), world.clone(), used.clone(), signer.clone()).await;
-        match started {
-            Ok(net) => break net,
+        let started = async {
+            let store = EvidenceStore::open(&folder.path().join("evidence"), 1 << 30)?;
+            let engines = Engines {
+                serving: used.clone(),
+                auditing: Auditing {
+                    payloads: payloads.clone().unwrap_or_else(|| Arc::new(store.clone())),
+                    ..Auditing::new(store.clone(), executor.clone())
+                },
+            };
+            let net = Net::start(config.clone(), world.clone(), engines, signer.clone()).await?;
+            Ok::<_, NetError>(net)
+        };
+        match started.await {
+            Ok(started) => break started,
             Err(error) if tokio::time::Instant::now() > deadline => panic!("{error}"),
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }

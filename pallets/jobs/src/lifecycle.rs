@@ -24,6 +24,7 @@ use llmesh_primitives::{
         Conduct, Escrow, ModelRegistry, ReceiptSink, ReputationProvider, ReputationSink, StakeProvider,
     },
 };
+use llmesh_proofs::draw::weighted;
 use sp_core::H256;
 use sp_runtime::{
     DispatchError, DispatchResult, Perbill,
@@ -425,7 +426,7 @@ impl<T: Config> Pallet<T> {
             &tried,
         );
         let weights: Vec<u128> = candidates.iter().map(|c| c.weight).collect();
-        for drawn in draw::draw(&weights, missing, seed) {
+        for drawn in weighted(&weights, missing, seed) {
             let Some(Candidate { host, fee, .. }) = candidates.get(drawn) else {
                 continue;
             };

@@ -183,6 +183,7 @@ impl pallet_settlement::Config for Test {
     type RuntimeHoldReason = RuntimeHoldReason;
     type Stake = Tables;
     type Rewards = ();
+    type Work = ();
     type Treasury = Treasury;
     type PalletId = PoolId;
     type HostShare = HostShare;

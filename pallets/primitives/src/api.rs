@@ -3,6 +3,7 @@
 use crate::{
     Assignment, Channel, ChannelId, Job, JobId, JobResult, LaneId, ModelVersion, ModelVersionId, OfferTerms,
     Priority, SemVer, StakeAccount, Tensors,
+    attestation::{AttestationStatus, Audit, AuditId, Batch, BatchId, DutyItem},
 };
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
@@ -111,5 +112,24 @@ sp_api::decl_runtime_apis! {
         /// Fee for one result at present, in planck: what a host that asks `price` planck per million MACs gets for
         /// this version. `None` when there is no such version or the fee does not fit.
         fn fee(model: ModelVersionId, price: u128, priority: Priority) -> Option<u128>;
+    }
+
+    /// Proof of Compute.
+    pub trait AttestationApi<AccountId, BlockNumber>
+    where
+        AccountId: codec::Codec,
+        BlockNumber: codec::Codec,
+    {
+        /// Where the pallet stands, and its periods.
+        fn status() -> AttestationStatus<BlockNumber>;
+        /// What the chain waits for from the account, oldest audit first, at most `limit` items (and at most 256).
+        fn duties(who: AccountId, limit: u32) -> Vec<DutyItem<AccountId, BlockNumber>>;
+        /// The audit, while its record is kept.
+        fn audit(id: AuditId) -> Option<Audit<AccountId, BlockNumber>>;
+        /// Audits in order of their numbers, from `from`, at most `limit` (and at most 100); with `who` only those in
+        /// which the account is the host or a member.
+        fn audits(from: AuditId, limit: u32, who: Option<AccountId>) -> Vec<(AuditId, Audit<AccountId, BlockNumber>)>;
+        /// The batch, while it can be audited.
+        fn batch(id: BatchId) -> Option<Batch<AccountId>>;
     }
 }

@@ -5,6 +5,7 @@
 //! states the sum owed to the lane's host since the lane began, and replaces the one before. The chain sees a voucher
 //! only when its host claims.
 
+use crate::attestation::Work;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use sp_core::{ConstU32, H256, bounded::BoundedVec};
@@ -91,6 +92,8 @@ pub struct Claim {
     pub cumulative: u128,
     pub receipts: H256,
     pub signature: MultiSignature,
+    /// The receipts behind the sum; the host's own word, which audits hold it to.
+    pub work: Work,
 }
 
 impl Claim {
@@ -108,9 +111,11 @@ impl Claim {
     }
 }
 
-impl From<SignedVoucher> for Claim {
-    fn from(SignedVoucher { voucher, signature }: SignedVoucher) -> Self {
-        Self {
+impl SignedVoucher {
+    /// The claim of what the voucher says, covered by `work`.
+    pub fn claim(self, work: Work) -> Claim {
+        let Self { voucher, signature } = self;
+        Claim {
             channel: voucher.channel,
             epoch: voucher.epoch,
             lane: voucher.lane,
@@ -118,6 +123,7 @@ impl From<SignedVoucher> for Claim {
             cumulative: voucher.cumulative,
             receipts: voucher.receipts,
             signature,
+            work,
         }
     }
 }
@@ -135,6 +141,8 @@ pub struct Lane<AccountId> {
     pub claimed: u128,
     /// Nonce of the highest voucher that was claimed; 0 before the first.
     pub nonce: u64,
+    /// What the last claim said to be behind it. Never more is paid than its value.
+    pub work: Work,
     /// Whether the host gave up what is not claimed, so that the payer need not wait.
     pub released: bool,
 }

@@ -1,7 +1,8 @@
 //! Types and glue traits shared by the LLMESH pallets, the runtime and the off-chain worker.
 //!
 //! Everything that both sides of the wire encode or hash lives here, once: tensors, model manifests, jobs, receipts
-//! ([`tensor`], [`model`], [`job`], [`channel`], [`staking`]), the traits through which pallets know each other ([`traits`]), and the
+//! ([`tensor`], [`model`], [`job`], [`channel`], [`attestation`],
+//! [`staking`]), the traits through which pallets know each other ([`traits`]), and the
 //! declarations of the runtime APIs that clients call ([`api`]).
 //!
 //! Amounts are in planck (1 MESH = 10^12 planck). Prices are planck per million multiply-accumulates (MACs).
@@ -11,6 +12,7 @@
 extern crate alloc;
 
 pub mod api;
+pub mod attestation;
 pub mod channel;
 pub mod job;
 pub mod model;
@@ -21,6 +23,7 @@ pub mod traits;
 #[cfg(test)]
 mod tests;
 
+pub use attestation::{Audit, AuditId, BatchId, Round, Sketch, Verdict, Work};
 pub use channel::{Channel, ChannelId, ChannelState, Claim, Lane, LaneId, SignedVoucher, Voucher};
 pub use job::{
     Assignment, AssignmentState, FailureReason, Job, JobAccount, JobOutcome, JobParams, JobResult, JobState,

@@ -1,9 +1,11 @@
 //! How pallets know each other. Each trait has a `()` implementation for mocks.
 
-use crate::{JobId, ModelVersion, ModelVersionId, OfferTerms, Receipt};
+use crate::{
+    ChannelId, JobId, LaneId, ModelVersion, ModelVersionId, OfferTerms, Receipt, RuntimeClass, Work,
+};
 use alloc::vec::Vec;
 use sp_core::H256;
-use sp_runtime::{DispatchError, DispatchResult, Perbill};
+use sp_runtime::{AccountId32, DispatchError, DispatchResult, Perbill};
 
 /// Who stands behind what with how much. Implemented by the staking pallet.
 pub trait StakeProvider<AccountId> {
@@ -180,5 +182,101 @@ impl<AccountId, A: VerdictHandler<AccountId>, B: VerdictHandler<AccountId>> Verd
     fn on_verdict(host: &AccountId, receipt: H256, conduct: Conduct) {
         A::on_verdict(host, receipt, conduct);
         B::on_verdict(host, receipt, conduct);
+    }
+}
+
+/// A verifier in good standing.
+#[derive(
+    Clone, Debug, PartialEq, Eq, codec::Encode, codec::Decode, codec::MaxEncodedLen, scale_info::TypeInfo,
+)]
+pub struct VerifierInfo<AccountId> {
+    pub account: AccountId,
+    /// Active stake behind it, in planck.
+    pub stake: u128,
+    /// What its machine can run.
+    pub classes: sp_core::bounded::BoundedVec<RuntimeClass, sp_core::ConstU32<4>>,
+}
+
+/// Who can verify. Implemented by the staking pallet.
+pub trait VerifierSet<AccountId> {
+    /// Upper bound of the length of [`Self::verifiers`].
+    fn max_verifiers() -> u32;
+
+    /// All verifiers in good standing with a worker record, in no particular order.
+    fn verifiers() -> Vec<VerifierInfo<AccountId>>;
+
+    /// Whether the verifier is known to gain from the host's revenue: it is the host, or has staked behind it.
+    ///
+    /// Only what the verifier itself did counts: by anything that the host can do (stake behind the verifier, copy its
+    /// worker record) it could keep verifiers that it fears away. Belonging that is hidden is not found.
+    fn has_interest(verifier: &AccountId, host: &AccountId) -> bool;
+}
+
+impl<AccountId: PartialEq> VerifierSet<AccountId> for () {
+    fn max_verifiers() -> u32 {
+        0
+    }
+    fn verifiers() -> Vec<VerifierInfo<AccountId>> {
+        Vec::new()
+    }
+    fn has_interest(verifier: &AccountId, host: &AccountId) -> bool {
+        verifier == host
+    }
+}
+
+/// Told of every claim on a lane that was paid; the Proof-of-Compute pallet audits what is behind it.
+pub trait WorkSink<AccountId> {
+    /// The host was paid from `from` up to `to` planck of the lane for what `work` covers; `receipts` of its leaves are new.
+    /// `signer` is the client of the receipts.
+    #[allow(clippy::too_many_arguments, reason = "a lane has three coordinates")]
+    fn on_claimed(
+        host: &AccountId,
+        channel: ChannelId,
+        epoch: u32,
+        lane: LaneId,
+        signer: &AccountId32,
+        work: &Work,
+        receipts: u32,
+        from: u128,
+        to: u128,
+    );
+}
+
+impl<AccountId> WorkSink<AccountId> for () {
+    fn on_claimed(
+        _: &AccountId,
+        _: ChannelId,
+        _: u32,
+        _: LaneId,
+        _: &AccountId32,
+        _: &Work,
+        _: u32,
+        _: u128,
+        _: u128,
+    ) {
+    }
+}
+
+/// The verifiers' part of all fees. Implemented by the settlement pallet.
+pub trait VerifierPool<AccountId> {
+    /// What can be paid out of the pool, in planck.
+    fn available() -> u128;
+
+    /// Pays up to `amount` planck to `who`, as far as the pool reaches and `who` can take it. Returns what was paid.
+    fn pay(who: &AccountId, amount: u128) -> u128;
+
+    /// What the pool got of the host's fees since this was last called, in planck; counts from 0 afterwards.
+    fn take_cut(host: &AccountId) -> u128;
+}
+
+impl<AccountId> VerifierPool<AccountId> for () {
+    fn available() -> u128 {
+        0
+    }
+    fn pay(_: &AccountId, _: u128) -> u128 {
+        0
+    }
+    fn take_cut(_: &AccountId) -> u128 {
+        0
     }
 }

@@ -18,7 +18,7 @@ use frame_support::{
 };
 use frame_system::{RawOrigin, pallet_prelude::BlockNumberFor};
 use llmesh_primitives::{
-    ChannelId, Claim, Lane, LaneId, Voucher,
+    ChannelId, Claim, Lane, LaneId, Voucher, Work,
     channel::{MAX_CLAIMS, MAX_LANES},
     traits::Escrow,
 };
@@ -123,6 +123,11 @@ fn claim_for<T: Config>(channel: ChannelId, lane: LaneId, good: bool) -> Claim {
         cumulative: voucher.cumulative,
         receipts: voucher.receipts,
         signature: MultiSignature::Sr25519(signer().sign(KEYS, &signed).unwrap()),
+        work: Work {
+            root: H256::repeat_byte(1),
+            leaves: 1_000,
+            value: voucher.cumulative,
+        },
     }
 }
 

@@ -13,7 +13,7 @@ use frame_support::{
 };
 use frame_system::pallet_prelude::BlockNumberFor;
 use llmesh_primitives::{
-    Channel, ChannelId, ChannelState, Lane, LaneId,
+    Channel, ChannelId, ChannelState, Lane, LaneId, Work,
     channel::{MAX_CLAIMS, MAX_LANES},
     traits::StakeProvider,
 };
@@ -122,7 +122,7 @@ impl<T: Config> Pallet<T> {
         let mut channel = Self::open_channel_of(&payer, id)?;
         let position = channel.lanes.len() as LaneId;
         ensure!(u32::from(position) < MAX_LANES, Error::<T>::TooManyLanes);
-        Self::check_lane(&channel.lanes, &host, amount)?;
+        Self::check_lane(id, &channel.lanes, &host, amount)?;
         Self::index_lane(id, position, &host)?;
         let deposit = T::LaneDeposit::get();
         Self::hold_spendable(HoldReason::Channel, &payer, amount)?;
@@ -409,7 +409,7 @@ impl<T: Config> Pallet<T> {
         ensure!(!lanes.is_empty(), Error::<T>::NoLanes);
         let mut opened = LanesOf::<T>::default();
         for (host, amount) in lanes {
-            Self::check_lane(&opened, &host, amount)?;
+            Self::check_lane(id, &opened, &host, amount)?;
             Self::index_lane(id, opened.len() as LaneId, &host)?;
             opened
                 .try_push(new_lane(host, amount))
@@ -418,13 +418,14 @@ impl<T: Config> Pallet<T> {
         Ok(opened)
     }
 
-    fn check_lane(lanes: &LanesOf<T>, host: &T::AccountId, amount: u128) -> DispatchResult {
+    fn check_lane(id: ChannelId, lanes: &LanesOf<T>, host: &T::AccountId, amount: u128) -> DispatchResult {
         ensure!(amount >= T::MinFee::get(), Error::<T>::AllocationTooSmall);
         ensure!(
             !lanes.iter().any(|lane| !lane.released && lane.host == *host),
             Error::<T>::RepeatedHost
         );
         ensure!(T::Stake::is_host(host), Error::<T>::NotAHost);
+        ensure!(!Self::is_forfeited(host, id), Error::<T>::Forfeited);
         Ok(())
     }
 
@@ -499,6 +500,7 @@ fn new_lane<AccountId>(host: AccountId, funded: u128) -> Lane<AccountId> {
         paid: 0,
         claimed: 0,
         nonce: 0,
+        work: Work::default(),
         released: false,
     }
 }

@@ -13,11 +13,14 @@ use frame_support::{
     weights::Weight,
 };
 use llmesh_primitives::{
-    Claim,
-    traits::{RewardSink, Split},
+    Claim, Work,
+    traits::{RewardSink, Split, WorkSink},
 };
 use sp_core::H256;
-use sp_runtime::{ArithmeticError, DispatchError, DispatchResult, traits::Zero};
+use sp_runtime::{
+    ArithmeticError, DispatchError, DispatchResult, Rounding,
+    helpers_128bit::multiply_by_rational_with_rounding, traits::Zero,
+};
 
 impl<T: Config> Pallet<T> {
     pub(crate) fn do_claim(host: &T::AccountId, claim: Claim) -> DispatchResult {
@@ -68,6 +71,7 @@ impl<T: Config> Pallet<T> {
             .ok_or(Error::<T>::UnknownLane)?;
         ensure!(lane.host == *host, Error::<T>::NotLaneHost);
         ensure!(!lane.released, Error::<T>::LaneReleased);
+        ensure!(!Self::is_forfeited(host, claim.channel), Error::<T>::Forfeited);
         ensure!(!Self::is_over(&channel), Error::<T>::ChannelOver);
         ensure!(claim.epoch == channel.epoch, Error::<T>::WrongEpoch);
         // Vouchers are counted from 1.
@@ -78,6 +82,10 @@ impl<T: Config> Pallet<T> {
             claim.cumulative >= lane.claimed
         };
         ensure!(consistent, Error::<T>::ConflictingSum);
+        ensure!(
+            claim.work.leaves >= lane.work.leaves && claim.work.value >= lane.work.value,
+            Error::<T>::WorkShrinks
+        );
         ensure!(
             claim
                 .voucher(genesis)
@@ -93,20 +101,36 @@ impl<T: Config> Pallet<T> {
             .lanes
             .get_mut(usize::from(claim.lane))
             .ok_or(Error::<T>::UnknownLane)?;
+        let before = lane.paid;
         let paid = claim
             .cumulative
             .min(lane.funded)
-            .checked_sub(lane.paid)
+            .min(claim.work.value)
+            .checked_sub(before)
             .ok_or(ArithmeticError::Underflow)?;
         lane.nonce = claim.nonce;
         lane.claimed = claim.cumulative;
+        lane.work = claim.work;
         lane.paid = lane.paid.checked_add(paid).ok_or(ArithmeticError::Overflow)?;
         let owed = lane
             .claimed
             .checked_sub(lane.paid)
             .ok_or(ArithmeticError::Underflow)?;
-        let host = lane.host.clone();
+        let (after, host) = (lane.paid, lane.host.clone());
         let split = Self::pay_claim(&channel.payer, &host, paid)?;
+        if paid > 0 {
+            T::Work::on_claimed(
+                &host,
+                claim.channel,
+                claim.epoch,
+                claim.lane,
+                &channel.signer,
+                &claim.work,
+                share_of_receipts(&claim.work, paid),
+                before,
+                after,
+            );
+        }
         Channels::<T>::insert(claim.channel, channel);
         Self::deposit_event(Event::Claimed {
             channel: claim.channel,
@@ -137,6 +161,7 @@ impl<T: Config> Pallet<T> {
         if split.host > 0 {
             T::Rewards::on_reward(host, split.host)?;
         }
+        Self::note_cut(host, split.pool);
         Ok(split)
     }
 
@@ -167,4 +192,14 @@ impl<T: Config> Pallet<T> {
         }
         Ok(split)
     }
+}
+
+/// How many of the receipts a payment of `paid` planck stands for, at their average value, rounded up.
+///
+/// Not the number of leaves that are new: a claim that could be paid in part only is repeated with the same leaves.
+fn share_of_receipts(work: &Work, paid: u128) -> u32 {
+    multiply_by_rational_with_rounding(u128::from(work.leaves), paid, work.value.max(1), Rounding::Up)
+        .and_then(|receipts| u32::try_from(receipts).ok())
+        .unwrap_or(work.leaves)
+        .min(work.leaves)
 }

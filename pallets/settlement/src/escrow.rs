@@ -51,6 +51,7 @@ impl<T: Config> Escrow<T::AccountId> for Pallet<T> {
             Self::pay_part(HoldReason::JobEscrow, who, &Self::pool_account(), split.pool)?;
             Self::pay_part(HoldReason::JobEscrow, who, &T::Treasury::get(), split.treasury)?;
             T::Rewards::on_reward(host, split.host)?;
+            Self::note_cut(host, split.pool);
             Self::deposit_event(Event::FeePaid {
                 payer: who.clone(),
                 host: host.clone(),

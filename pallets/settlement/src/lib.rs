@@ -38,6 +38,10 @@
 //!   its last block, and never later than the channel's `expires_at`, whichever is first. Then, or as soon as every
 //!   lane is released by its host, `settle` gives the rest back, or `reopen` begins a new epoch with it. Vouchers of an
 //!   epoch count in that epoch only.
+//! - **Proof of Compute**: a claim states a Merkle sum tree over the receipts behind it ([`llmesh_primitives::Work`]),
+//!   and no more is paid than the tree's value. What was paid is announced to [`Config::Work`], which audits it. A
+//!   conviction ([`llmesh_primitives::traits::VerdictHandler`]) forfeits what the host has not claimed of all channels
+//!   opened so far.
 //! - **Small payments**: a claim of any size is paid, by the same shares as every fee, the treasury getting what the
 //!   rounding leaves. Below [`Config::MinFee`] a part can be less than the existential deposit: a part that its receiver
 //!   can not take, because the account is gone, goes to the treasury, and the treasury's part to the host if the
@@ -67,6 +71,7 @@ mod claims;
 pub mod demand;
 mod escrow;
 mod fee;
+mod pool;
 mod try_state;
 pub mod weights;
 
@@ -99,7 +104,7 @@ pub mod pallet {
     use llmesh_primitives::{
         Channel, ChannelId, Claim, LaneId, ModelVersionId,
         channel::{MAX_CLAIMS, MAX_LANES},
-        traits::{RewardSink, StakeProvider},
+        traits::{RewardSink, StakeProvider, WorkSink},
     };
     use sp_core::H256;
     use sp_runtime::{AccountId32, FixedU128, Permill, traits::AccountIdConversion};
@@ -126,6 +131,9 @@ pub mod pallet {
 
         /// Told of a host's part after each payment.
         type Rewards: RewardSink<Self::AccountId>;
+
+        /// Told of what is behind each paid claim.
+        type Work: WorkSink<Self::AccountId>;
 
         /// The account of the treasury.
         type Treasury: Get<Self::AccountId>;
@@ -239,6 +247,14 @@ pub mod pallet {
     #[pallet::storage]
     pub type HostLaneCount<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u32, ValueQuery>;
 
+    /// Hosts that an audit convicted: in channels with a lower number than this they can claim nothing any more.
+    #[pallet::storage]
+    pub type ForfeitedBelow<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, ChannelId, ValueQuery>;
+
+    /// What the verifier pool got of a host's fees since it was last taken into account, in planck.
+    #[pallet::storage]
+    pub type PoolCut<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u128, ValueQuery>;
+
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
@@ -280,6 +296,9 @@ pub mod pallet {
             amount: u128,
             funded: u128,
         },
+        /// An audit convicted the host: from channels with a lower number than `below` it gets nothing any more. What it
+        /// had not claimed goes back to the payers when the channels are settled.
+        RevenueForfeited { host: T::AccountId, below: ChannelId },
         /// A channel expires later than before.
         ChannelExtended {
             channel: ChannelId,
@@ -396,6 +415,10 @@ pub mod pallet {
         ConflictingSum,
         /// The channel's signer did not sign this voucher.
         BadSignature,
+        /// An audit convicted the host after the channel was opened: it can claim nothing from it, nor get a lane in it.
+        Forfeited,
+        /// The claim is covered by fewer receipts, or by less value, than the one before.
+        WorkShrinks,
         /// The payment is below the existential deposit, and neither the host's account nor the treasury's exists.
         TooSmallToPay,
     }
@@ -541,8 +564,11 @@ pub mod pallet {
         /// The voucher must be the last one claimed, or have a higher number and no smaller sum. Claiming the last one
         /// again is no error and pays what is still owed. What the lane is short of stays owed.
         ///
-        /// Errors: `UnknownChannel`, `UnknownLane`, `NotLaneHost`, `LaneReleased`, `ChannelOver`, `WrongEpoch`,
-        /// `StaleVoucher`, `ConflictingSum`, `BadSignature`, `TooSmallToPay`.
+        /// `work` commits to the receipts of the lane since its epoch began, see `Work`. Never more is paid in all than
+        /// its value; two rounds later Proof of Compute draws receipts from what was paid.
+        ///
+        /// Errors: `UnknownChannel`, `UnknownLane`, `NotLaneHost`, `LaneReleased`, `Forfeited`, `ChannelOver`,
+        /// `WrongEpoch`, `StaleVoucher`, `ConflictingSum`, `WorkShrinks`, `BadSignature`, `TooSmallToPay`.
         ///
         /// Events: `Claimed`.
         #[pallet::call_index(4)]

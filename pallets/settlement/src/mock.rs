@@ -3,8 +3,11 @@ use frame_support::{
     PalletId, derive_impl, parameter_types,
     traits::{ConstU32, ConstU64, ConstU128},
 };
-use llmesh_primitives::traits::{RewardSink, StakeProvider};
-use sp_runtime::{BuildStorage, DispatchError, DispatchResult, Perbill, Permill};
+use llmesh_primitives::{
+    ChannelId, LaneId, Work,
+    traits::{RewardSink, StakeProvider, WorkSink},
+};
+use sp_runtime::{AccountId32, BuildStorage, DispatchError, DispatchResult, Perbill, Permill};
 
 pub const CLIENT: u64 = 1;
 pub const OTHER: u64 = 2;
@@ -111,11 +114,36 @@ impl RewardSink<u64> for Sink {
     }
 }
 
+pub type Paid = (u64, ChannelId, LaneId, u32, u128, u128);
+
+parameter_types! {
+    /// Host, channel, lane, receipts, from and to of every claim that was announced, oldest first.
+    pub static Announced: Vec<Paid> = vec![];
+}
+
+pub struct Covered;
+impl WorkSink<u64> for Covered {
+    fn on_claimed(
+        host: &u64,
+        channel: ChannelId,
+        _: u32,
+        lane: LaneId,
+        _: &AccountId32,
+        _: &Work,
+        receipts: u32,
+        from: u128,
+        to: u128,
+    ) {
+        Announced::mutate(|all| all.push((*host, channel, lane, receipts, from, to)));
+    }
+}
+
 impl pallet_settlement::Config for Test {
     type Currency = Balances;
     type RuntimeHoldReason = RuntimeHoldReason;
     type Stake = Stake;
     type Rewards = Sink;
+    type Work = Covered;
     type Treasury = Treasury;
     type PalletId = PoolId;
     type HostShare = HostShare;
@@ -148,6 +176,7 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
     ext.execute_with(|| {
         System::set_block_number(1);
         Rewards::set(vec![]);
+        Announced::set(vec![]);
         RewardsFail::set(false);
         Hosts::set(vec![HOST, HOST_2, HOST_3]);
         MaxLanesPerHost::set(4);

@@ -127,6 +127,10 @@ pub mod pallet {
         #[pallet::constant]
         type MaxCandidates: Get<u32>;
 
+        /// Most operators that can be verifiers at a time.
+        #[pallet::constant]
+        type MaxVerifiers: Get<u32>;
+
         /// Most validators of a session.
         #[pallet::constant]
         type MaxValidators: Get<u32>;
@@ -202,6 +206,10 @@ pub mod pallet {
     /// Operators whose validator role is on.
     #[pallet::storage]
     pub type Candidates<T: Config> = CountedStorageMap<_, Blake2_128Concat, T::AccountId, (), OptionQuery>;
+
+    /// Operators whose verifier role is on.
+    #[pallet::storage]
+    pub type Verifiers<T: Config> = CountedStorageMap<_, Blake2_128Concat, T::AccountId, (), OptionQuery>;
 
     /// The fraction that was slashed already for offences in a session. Reports of the same session add up to the
     /// highest fraction among them, because each new report lists earlier offenders of the same time slot again.
@@ -343,6 +351,8 @@ pub mod pallet {
         NoRole,
         /// There are as many candidates as there can be.
         TooManyCandidates,
+        /// There are as many verifiers as there can be.
+        TooManyVerifiers,
         /// The operator has no worker record.
         NoWorker,
         /// The region is not printable ASCII without spaces.
@@ -491,11 +501,11 @@ pub mod pallet {
             Self::do_validate(&who)
         }
 
-        /// Makes the caller a verifier.
+        /// Makes the caller a verifier. It is drawn once it has a worker record too, which says what it can run.
         ///
         /// Origin: signed, an operator with the minimum bond. Emits `RoleOn`.
         ///
-        /// Errors: `NotOperator`; `BelowMinBond`; `RoleAlreadyOn`.
+        /// Errors: `NotOperator`; `BelowMinBond`; `RoleAlreadyOn`; `TooManyVerifiers`.
         #[pallet::call_index(8)]
         #[pallet::weight(T::WeightInfo::become_verifier())]
         pub fn verify(origin: OriginFor<T>) -> DispatchResult {

@@ -150,6 +150,7 @@ impl Config for Test {
     type MaxDelegators = ConstU32<4>;
     type MaxUnlocking = ConstU32<4>;
     type MaxCandidates = ConstU32<5>;
+    type MaxVerifiers = ConstU32<3>;
     type MaxValidators = ConstU32<3>;
     type MaxCommission = MaxCommission;
     type MaxCommissionRaise = MaxCommissionRaise;

@@ -1,7 +1,8 @@
 //! Commission, roles and worker records.
 
 use crate::{
-    Candidates, Config, Error, Event, HoldReason, Operator, Operators, Pallet, Role, Roles, Worker, Workers,
+    Candidates, Config, Error, Event, HoldReason, Operator, Operators, Pallet, Role, Roles, Verifiers,
+    Worker, Workers,
 };
 use codec::Encode;
 use frame_support::{
@@ -78,8 +79,13 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn do_verify(who: &T::AccountId) -> DispatchResult {
         let mut operator = Self::bonded_operator(who)?;
         ensure!(!operator.roles.verifier, Error::<T>::RoleAlreadyOn);
+        ensure!(
+            Verifiers::<T>::count() < T::MaxVerifiers::get(),
+            Error::<T>::TooManyVerifiers
+        );
         operator.roles.verifier = true;
         Operators::<T>::insert(who, operator);
+        Verifiers::<T>::insert(who, ());
         Self::deposit_event(Event::RoleOn {
             operator: who.clone(),
             role: Role::Verifier,
@@ -138,6 +144,7 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn chill_operator(who: &T::AccountId, operator: &mut Operator<BlockNumberFor<T>>) {
         operator.roles = Roles::default();
         Candidates::<T>::remove(who);
+        Verifiers::<T>::remove(who);
         Self::deposit_event(Event::Chilled {
             operator: who.clone(),
         });

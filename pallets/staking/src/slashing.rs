@@ -1,7 +1,7 @@
 //! Slashing, and what other pallets learn about stake.
 
 use crate::{
-    Bonds, Config, Event, Operators, Pallet, SlashedAmounts,
+    Bonds, Config, Event, Operators, Pallet, SlashedAmounts, Verifiers, Workers,
     ledger::{add, sub},
 };
 use alloc::vec::Vec;
@@ -13,7 +13,7 @@ use frame_support::{
         fungible::{Balanced, BalancedHold, Credit},
     },
 };
-use llmesh_primitives::traits::StakeProvider;
+use llmesh_primitives::traits::{StakeProvider, VerifierInfo, VerifierSet};
 use sp_runtime::{DispatchError, Perbill};
 
 impl<T: Config> StakeProvider<T::AccountId> for Pallet<T> {
@@ -34,6 +34,30 @@ impl<T: Config> StakeProvider<T::AccountId> for Pallet<T> {
 
     fn slash(operator: &T::AccountId, fraction: Perbill, reporter: Option<&T::AccountId>) -> u128 {
         Self::do_slash(operator, fraction, reporter)
+    }
+}
+
+impl<T: Config> VerifierSet<T::AccountId> for Pallet<T> {
+    fn max_verifiers() -> u32 {
+        T::MaxVerifiers::get()
+    }
+
+    fn verifiers() -> Vec<VerifierInfo<T::AccountId>> {
+        Verifiers::<T>::iter_keys()
+            .filter_map(|account| {
+                let operator = Operators::<T>::get(&account).filter(|o| o.own >= T::MinBond::get())?;
+                let classes = Workers::<T>::get(&account)?.record.capability;
+                Some(VerifierInfo {
+                    stake: operator.stake(),
+                    account,
+                    classes,
+                })
+            })
+            .collect()
+    }
+
+    fn has_interest(verifier: &T::AccountId, host: &T::AccountId) -> bool {
+        verifier == host || Bonds::<T>::contains_key(host, verifier)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The pallet's invariants.
 
-use crate::{Bonds, Candidates, Config, HoldReason, Operators, Pallet, Workers};
+use crate::{Bonds, Candidates, Config, HoldReason, Operators, Pallet, Verifiers, Workers};
 use alloc::collections::BTreeMap;
 use frame_support::{
     ensure,
@@ -121,6 +121,10 @@ impl<T: Config> Pallet<T> {
                 roles.validator == candidate,
                 "validator role and candidates differ"
             );
+            ensure!(
+                roles.verifier == Verifiers::<T>::contains_key(&who),
+                "verifier role and verifiers differ"
+            );
             ensure!(!operator.is_vacant() || worker, "vacant operator is stored");
             candidates = candidates.saturating_add(u32::from(candidate));
         }
@@ -136,6 +140,18 @@ impl<T: Config> Pallet<T> {
             "count of candidates is wrong"
         );
         ensure!(candidates <= T::MaxCandidates::get(), "too many candidates");
+        ensure!(
+            Verifiers::<T>::iter_keys().all(Operators::<T>::contains_key),
+            "verifier is no operator"
+        );
+        ensure!(
+            Verifiers::<T>::iter_keys().count() as u64 == u64::from(Verifiers::<T>::count()),
+            "count of verifiers is wrong"
+        );
+        ensure!(
+            Verifiers::<T>::count() <= T::MaxVerifiers::get(),
+            "too many verifiers"
+        );
         Ok(())
     }
 

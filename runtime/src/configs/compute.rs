@@ -1,21 +1,22 @@
-//! The compute market: staking, models, reputation, settlement and jobs. Proof of Compute (25) is to come.
+//! The compute market: staking, models, reputation, settlement, jobs and Proof of Compute.
 
 use super::{governance::dynamic_params, system::TreasuryAccount};
 use crate::{
-    Balance, Balances, MeshStaking, ModelRegistry, Reputation, Runtime, RuntimeCall, RuntimeHoldReason,
-    Session, Settlement,
+    Attestation, Balance, Balances, MeshStaking, ModelRegistry, Reputation, Runtime, RuntimeCall, RuntimeHoldReason,
+    Session, Settlement, Timestamp,
     constants::{
         currency::{EXISTENTIAL_DEPOSIT, MESH, deposit},
         limits::MAXIMUM_BLOCK_WEIGHT,
         time::DAYS,
     },
-    timing::{ChallengeBlocks, UnbondingBlocks},
+    timing::{AuditBlocks, AuditRounds, AuditVotes, ChallengeBlocks, UnbondingBlocks},
 };
 use frame_support::{
     PalletId, parameter_types,
-    traits::{ConstU32, ConstU64, ConstU128, Contains},
+    traits::{ConstU32, ConstU64, ConstU128, Contains, Get},
     weights::Weight,
 };
+use llmesh_primitives::{JobId, ModelVersionId};
 use sp_runtime::{Perbill, Permill};
 
 parameter_types! {
@@ -41,6 +42,7 @@ impl pallet_mesh_staking::Config for Runtime {
     type MaxDelegators = ConstU32<64>;
     type MaxUnlocking = ConstU32<16>;
     type MaxCandidates = ConstU32<256>;
+    type MaxVerifiers = ConstU32<256>;
     type MaxValidators = ConstU32<32>;
     type MaxCommission = MaxCommission;
     type MaxCommissionRaise = MaxCommissionRaise;
@@ -101,6 +103,7 @@ impl pallet_settlement::Config for Runtime {
     type RuntimeHoldReason = RuntimeHoldReason;
     type Stake = MeshStaking;
     type Rewards = MeshStaking;
+    type Work = Attestation;
     type Treasury = TreasuryAccount;
     type PalletId = VerifierPoolId;
     type HostShare = HostShare;
@@ -132,8 +135,7 @@ impl pallet_jobs::Config for Runtime {
     type Registry = ModelRegistry;
     type Reputation = Reputation;
     type Escrow = Settlement;
-    // The Proof-of-Compute pallet takes this place.
-    type Receipts = ();
+    type Receipts = Attestation;
     type Randomness = pallet_babe::ParentBlockRandomness<Runtime>;
     type ResultDeadline = dynamic_params::jobs::ResultDeadline;
     type TimeToLive = dynamic_params::jobs::TimeToLive;
@@ -151,18 +153,83 @@ impl pallet_jobs::Config for Runtime {
     type BenchmarkHelper = BenchmarkStage;
 }
 
+parameter_types! {
+    pub const MismatchSlash: Perbill = Perbill::from_percent(10);
+    pub const WithheldSlash: Perbill = Perbill::from_percent(5);
+    pub const FalseVoteSlash: Perbill = Perbill::from_percent(2);
+    /// The pool gets 20 % of every fee, so this is 5 % of a host's fees.
+    pub const BonusShare: Perbill = Perbill::from_percent(25);
+    /// A fifth of a block for rounds, draws and deadlines.
+    pub AttestationWeight: Weight = Perbill::from_percent(20) * MAXIMUM_BLOCK_WEIGHT;
+}
+
+/// Index of the present BABE epoch.
+pub struct CurrentEpoch;
+impl Get<u64> for CurrentEpoch {
+    fn get() -> u64 {
+        pallet_babe::EpochIndex::<Runtime>::get()
+    }
+}
+
+/// Which model a job asked for.
+pub struct ModelsOfJobs;
+impl pallet_attestation::JobModels for ModelsOfJobs {
+    fn model_of(job: JobId) -> Option<ModelVersionId> {
+        pallet_jobs::Jobs::<Runtime>::get(job).map(|job| job.model)
+    }
+}
+
+impl pallet_attestation::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Randomness = pallet_babe::RandomnessFromOneEpochAgo<Runtime>;
+    type Epoch = CurrentEpoch;
+    type Stake = MeshStaking;
+    type Verifiers = MeshStaking;
+    type Registry = ModelRegistry;
+    type JobModels = ModelsOfJobs;
+    type Reputation = Reputation;
+    type Conduct = Reputation;
+    type Pool = Settlement;
+    type Verdicts = (Reputation, Settlement);
+    type Time = Timestamp;
+    type Window = AuditBlocks<Runtime>;
+    type Horizon = AuditRounds<Runtime>;
+    type MinQuorum = AuditVotes<Runtime>;
+    type AgendaWeight = AttestationWeight;
+    type MaxSamples = ConstU32<16>;
+    type MaxJobsPerRound = ConstU32<256>;
+    type MaxOpenAudits = ConstU32<10_000>;
+    type MismatchSlash = MismatchSlash;
+    type WithheldSlash = WithheldSlash;
+    type FalseVoteSlash = FalseVoteSlash;
+    type BonusShare = BonusShare;
+    type ChallengeDeposit = ConstU128<{ 10 * MESH }>;
+    // A day.
+    type ChallengePeriod = ConstU64<86_400_000>;
+    type WeightInfo = pallet_attestation::weights::SubstrateWeight<Runtime>;
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = BenchmarkStage;
+}
+
 /// What a [`ProxyType::Compute`](super::governance::ProxyType::Compute) may do: all that a worker does day by day, and
 /// nothing by which a stolen hot key could carry the stake away.
 pub struct ComputeCalls;
 impl Contains<RuntimeCall> for ComputeCalls {
     fn contains(call: &RuntimeCall) -> bool {
+        use pallet_attestation::Call as Attestation;
         use pallet_jobs::Call as Jobs;
         use pallet_mesh_staking::Call as Staking;
         use pallet_model_registry::Call as Registry;
         use pallet_settlement::Call as Settlement;
         matches!(
             call,
-            RuntimeCall::Jobs(Jobs::submit_result { .. } | Jobs::decline { .. } | Jobs::resume {})
+            RuntimeCall::Attestation(
+                Attestation::open { .. }
+                    | Attestation::commit { .. }
+                    | Attestation::publish { .. }
+                    | Attestation::reveal { .. }
+            ) | RuntimeCall::Jobs(Jobs::submit_result { .. } | Jobs::decline { .. } | Jobs::resume {})
                 | RuntimeCall::ModelRegistry(Registry::offer { .. } | Registry::withdraw_offer { .. })
                 | RuntimeCall::Settlement(
                     Settlement::claim { .. }
@@ -214,5 +281,28 @@ impl pallet_settlement::BenchmarkHelper<crate::AccountId> for BenchmarkStage {
 impl pallet_model_registry::BenchmarkHelper<crate::AccountId> for BenchmarkStage {
     fn make_host(who: &crate::AccountId) {
         MeshStaking::bench_make_host(who);
+    }
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_attestation::BenchmarkHelper<crate::AccountId> for BenchmarkStage {
+    fn make_host(who: &crate::AccountId) {
+        <Self as pallet_jobs::BenchmarkHelper<crate::AccountId>>::make_host(who);
+    }
+
+    fn make_verifier(who: &crate::AccountId) {
+        <Self as pallet_jobs::BenchmarkHelper<crate::AccountId>>::make_host(who);
+        MeshStaking::verify(frame_system::RawOrigin::Signed(who.clone()).into())
+            .expect("there is room for a verifier");
+    }
+
+    fn fill_pool(host: &crate::AccountId) {
+        use frame_support::traits::fungible::Mutate;
+        Balances::set_balance(&Settlement::pool_account(), 1_000_000 * MESH);
+        pallet_settlement::PoolCut::<Runtime>::insert(host, MESH);
+    }
+
+    fn next_epoch() {
+        pallet_babe::EpochIndex::<Runtime>::mutate(|index| *index += 1);
     }
 }

@@ -90,7 +90,8 @@ impl pallet_parameters::Config for Runtime {
 /// Transactions that neither the safe mode nor a pause of their call holds back.
 pub type SafetyFilter = InsideBoth<SafeMode, TxPause>;
 
-/// What goes on in safe mode: the inherents, reports of equivocations, and what ends the safe mode.
+/// What goes on in safe mode: the inherents, reports of equivocations, what ends the safe mode, and what hosts and
+/// verifiers must do while their time runs: it runs in safe mode too.
 pub struct AlwaysAllowed;
 impl Contains<RuntimeCall> for AlwaysAllowed {
     fn contains(call: &RuntimeCall) -> bool {
@@ -100,6 +101,15 @@ impl Contains<RuntimeCall> for AlwaysAllowed {
                 | RuntimeCall::Timestamp(_)
                 | RuntimeCall::Babe(_)
                 | RuntimeCall::Grandpa(_)
+                | RuntimeCall::Attestation(
+                    pallet_attestation::Call::open { .. }
+                        | pallet_attestation::Call::commit { .. }
+                        | pallet_attestation::Call::publish { .. }
+                        | pallet_attestation::Call::reveal { .. }
+                )
+                | RuntimeCall::Settlement(
+                    pallet_settlement::Call::claim { .. } | pallet_settlement::Call::claim_batch { .. }
+                )
                 | RuntimeCall::Session(_)
                 | RuntimeCall::Sudo(_)
                 | RuntimeCall::SafeMode(_)
@@ -277,6 +287,7 @@ impl InstanceFilter<RuntimeCall> for ProxyType {
                     call,
                     RuntimeCall::Balances(_)
                         | RuntimeCall::Sudo(_)
+                        | RuntimeCall::Attestation(pallet_attestation::Call::challenge { .. })
                         | RuntimeCall::Settlement(
                             pallet_settlement::Call::open_channel { .. }
                                 | pallet_settlement::Call::add_lane { .. }

@@ -6,7 +6,7 @@ use super::{
 };
 use frame_support::traits::fungible::InspectHold;
 use llmesh_primitives::{
-    ChannelId, ChannelState, Claim, Priority, SignedVoucher, Voucher,
+    ChannelId, ChannelState, Claim, Priority, SignedVoucher, Voucher, Work,
     api::runtime_decl_for_settlement_api::SettlementApiV1,
 };
 use sp_core::H256;
@@ -28,7 +28,12 @@ fn claim(channel: ChannelId, lane: u16, nonce: u64, cumulative: Balance, by: Sr2
         receipts: H256::zero(),
     };
     let signature = by.pair().sign(&voucher.payload()).into();
-    SignedVoucher { voucher, signature }.into()
+    let work = Work {
+        root: H256::repeat_byte(1),
+        leaves: 1,
+        value: cumulative,
+    };
+    SignedVoucher { voucher, signature }.claim(work)
 }
 
 fn open(lanes: &[(Sr25519Keyring, Balance)], lifetime: BlockNumber) -> ChannelId {

@@ -202,10 +202,7 @@ impl Bench {
         inputs: impl IntoIterator<Item = Tensor>,
     ) -> Result<llmesh_engine::Execution, llmesh_engine::EngineError> {
         self.engine
-            .execute(RunRequest {
-                model: model.clone(),
-                inputs: tensors(inputs),
-            })
+            .execute(RunRequest::new(model.clone(), tensors(inputs)).with_probe())
             .await
     }
 }

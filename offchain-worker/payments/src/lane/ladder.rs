@@ -2,7 +2,7 @@
 
 use crate::lane::LaneKey;
 use codec::{Decode, Encode};
-use llmesh_primitives::{Claim, SignedVoucher, Voucher};
+use llmesh_primitives::{Claim, SignedVoucher, Voucher, Work};
 use sp_core::H256;
 use sp_runtime::MultiSignature;
 
@@ -43,6 +43,8 @@ impl Rung {
             cumulative: self.cumulative,
             receipts: self.receipts,
             signature: self.signature.clone(),
+            // Which receipts are behind it, whoever keeps them adds.
+            work: Work::default(),
         }
     }
 }

@@ -8,7 +8,10 @@ use llmesh_primitives::{
 use llmesh_proofs::{RequestTerms, SignedReceipt, SignedRequest};
 use serde_json::Value;
 use sp_core::{H256, Pair, ed25519, sr25519};
-use sp_runtime::{AccountId32, MultiSignature};
+use sp_runtime::{
+    AccountId32, MultiSignature,
+    traits::{BlakeTwo256, Hash},
+};
 use std::{fs, path::Path};
 
 /// Ed25519 signs the same bytes the same way each time, as vectors need it.
@@ -89,6 +92,16 @@ pub fn sign(receipt: Receipt, request: SignedRequest) -> SignedReceipt {
     SignedReceipt::new(receipt, account(host().public()), request, |hash| {
         MultiSignature::from(host().sign(hash))
     })
+}
+
+/// Leaves of a tree for tests: hashes of their numbers, with values that differ, every fifth of them large.
+pub fn leaves(n: usize) -> Vec<(H256, u128)> {
+    (0..n as u128)
+        .map(|i| {
+            let value = if i % 5 == 4 { (i + 1) << 64 } else { 1_000 + i };
+            (BlakeTwo256::hash(format!("leaf {i}").as_bytes()), value)
+        })
+        .collect()
 }
 
 pub fn hex(bytes: impl AsRef<[u8]>) -> String {

@@ -2,7 +2,7 @@
 
 use super::{free, pool};
 use crate::{
-    Error, Event, HoldReason, HostLaneCount, HostLanes, LaneKey, NextChannelId, PayerChannels, WeightInfo,
+    Channels, Error, Event, HoldReason, HostLaneCount, HostLanes, LaneKey, NextChannelId, PayerChannels, WeightInfo,
     mock::*,
 };
 use frame_support::{
@@ -14,8 +14,9 @@ use frame_support::{
     },
 };
 use llmesh_primitives::{
-    ChannelId, ChannelState, Claim, Lane, LaneId, SignedVoucher, Voucher,
+    ChannelId, ChannelState, Claim, Lane, LaneId, SignedVoucher, Voucher, Work,
     channel::{MAX_CLAIMS, MAX_LANES},
+    traits::{Conduct, VerdictHandler, VerifierPool},
 };
 use sp_core::{H256, Pair, sr25519};
 use sp_runtime::{AccountId32, DispatchError, TokenError};
@@ -99,7 +100,17 @@ fn voucher(channel: ChannelId, nonce: u64, cumulative: u128) -> Voucher {
 
 pub fn sign(voucher: Voucher, by: &sr25519::Pair) -> Claim {
     let signature = by.sign(&voucher.payload()).into();
-    SignedVoucher { voucher, signature }.into()
+    let work = covering(voucher.cumulative);
+    SignedVoucher { voucher, signature }.claim(work)
+}
+
+/// Ten receipts of this value.
+pub fn covering(value: u128) -> Work {
+    Work {
+        root: H256::repeat_byte(7),
+        leaves: 10,
+        value,
+    }
 }
 
 fn claim(channel: ChannelId, nonce: u64, cumulative: u128) -> Claim {
@@ -145,6 +156,7 @@ mod opening {
                         paid: 0,
                         claimed: 0,
                         nonce: 0,
+                        work: Work::default(),
                         released: false,
                     },
                     Lane {
@@ -153,6 +165,7 @@ mod opening {
                         paid: 0,
                         claimed: 0,
                         nonce: 0,
+                        work: Work::default(),
                         released: false,
                     },
                 ]
@@ -476,6 +489,7 @@ mod claiming {
                     paid: 1_000,
                     claimed: 1_000,
                     nonce: 7,
+                    work: covering(1_000),
                     released: false
                 }
             );
@@ -568,11 +582,11 @@ mod claiming {
 
             let signature = signer().sign(&good.payload());
             let refused = |change: fn(&mut Claim), error: Error<Test>| {
-                let mut claim: Claim = SignedVoucher {
+                let mut claim = SignedVoucher {
                     voucher: voucher(0, 5, 500),
                     signature: signature.into(),
                 }
-                .into();
+                .claim(covering(500));
                 change(&mut claim);
                 assert_noop!(Settlement::claim(by(HOST), claim), error);
             };
@@ -609,6 +623,98 @@ mod claiming {
     }
 
     #[test]
+    fn no_more_is_paid_than_receipts_cover() {
+        build_and_execute(|| {
+            let id = open(&[(HOST, 1_000)]);
+            let covered = |nonce, cumulative, leaves, value| Claim {
+                work: Work {
+                    leaves,
+                    ..covering(value)
+                },
+                ..claim(id, nonce, cumulative)
+            };
+            assert_ok!(Settlement::claim(by(HOST), covered(1, 600, 4, 400)));
+            let lane = || Channels::<Test>::get(id).unwrap().lanes[0].clone();
+            assert_eq!((lane().paid, lane().claimed), (400, 600));
+            assert_eq!(Announced::take(), vec![(HOST, id, 0, 4, 0, 400)]);
+            // The rest is paid when there are receipts for it.
+            assert_ok!(Settlement::claim(by(HOST), covered(1, 600, 6, 600)));
+            assert_eq!((lane().paid, lane().claimed), (600, 600));
+            // 200 of 600 planck at an average of 100 each.
+            assert_eq!(Announced::take(), vec![(HOST, id, 0, 2, 400, 600)]);
+            // Nothing new, nothing to audit.
+            assert_ok!(Settlement::claim(by(HOST), covered(1, 600, 6, 700)));
+            assert_eq!(Announced::take(), vec![]);
+            for shrunk in [covered(2, 800, 5, 900), covered(2, 800, 7, 699)] {
+                assert_noop!(Settlement::claim(by(HOST), shrunk), Error::<Test>::WorkShrinks);
+            }
+        });
+    }
+
+    #[test]
+    fn a_claim_that_is_repeated_after_a_top_up_is_audited_by_its_value() {
+        build_and_execute(|| {
+            let id = open(&[(HOST, 100)]);
+            assert_ok!(Settlement::claim(by(HOST), claim(id, 1, 1_000)));
+            assert_eq!(Announced::take(), vec![(HOST, id, 0, 1, 0, 100)]);
+            assert_ok!(Settlement::fund_lane(by(CLIENT), id, 0, 900));
+            assert_ok!(Settlement::claim(by(HOST), claim(id, 1, 1_000)));
+            assert_eq!(Announced::take(), vec![(HOST, id, 0, 9, 100, 1_000)]);
+        });
+    }
+
+    #[test]
+    fn a_conviction_forfeits_what_is_not_claimed() {
+        build_and_execute(|| {
+            let id = open(&[(HOST, 1_000), (HOST_2, 500)]);
+            assert_ok!(Settlement::claim(by(HOST), claim(id, 1, 300)));
+            <Settlement as VerdictHandler<u64>>::on_verdict(&HOST, H256::zero(), Conduct::Match);
+            assert_ok!(Settlement::claim(by(HOST), claim(id, 2, 400)));
+            <Settlement as VerdictHandler<u64>>::on_verdict(&HOST, H256::zero(), Conduct::Mismatch);
+            assert!(events().contains(&Event::RevenueForfeited {
+                host: HOST,
+                below: id + 1
+            }));
+            assert_noop!(
+                Settlement::claim(by(HOST), claim(id, 3, 900)),
+                Error::<Test>::Forfeited
+            );
+            // Other hosts of the channel are paid as ever.
+            let other = Voucher {
+                lane: 1,
+                ..voucher(id, 1, 200)
+            };
+            assert_ok!(Settlement::claim(by(HOST_2), sign(other, &signer())));
+            // Channels that are opened afterwards count anew.
+            let later = open(&[(HOST, 1_000)]);
+            assert_ok!(Settlement::claim(by(HOST), claim(later, 1, 300)));
+            // Everything that is left goes back.
+            assert_ok!(Settlement::close(by(CLIENT), id));
+            go_to(1 + WINDOW + 1);
+            let before = free(CLIENT);
+            assert_ok!(Settlement::settle(by(OTHER), id));
+            assert_eq!(free(CLIENT) - before, 600 + 300 + deposit_for(2));
+        });
+    }
+
+    #[test]
+    fn the_pool_pays_what_it_has_and_counts_each_hosts_part() {
+        build_and_execute(|| {
+            let id = open(&[(HOST, 10_000)]);
+            let pool = Settlement::pool_account();
+            assert_eq!(<Settlement as VerifierPool<u64>>::pay(&OTHER, 5), 0);
+            assert_ok!(Settlement::claim(by(HOST), claim(id, 1, 10_000)));
+            assert_eq!(free(pool), ED + 2_000);
+            assert_eq!(<Settlement as VerifierPool<u64>>::available(), 2_000);
+            assert_eq!(<Settlement as VerifierPool<u64>>::take_cut(&HOST), 2_000);
+            assert_eq!(<Settlement as VerifierPool<u64>>::take_cut(&HOST), 0);
+            assert_eq!(<Settlement as VerifierPool<u64>>::pay(&OTHER, 500), 500);
+            assert_eq!(<Settlement as VerifierPool<u64>>::pay(&OTHER, 5_000), 1_500);
+            assert_eq!(free(pool), ED);
+        });
+    }
+
+    #[test]
     fn only_the_signer_signs_vouchers() {
         build_and_execute(|| {
             let id = open(&[(HOST, 1_000)]);
@@ -620,11 +726,11 @@ mod claiming {
             use codec::Encode;
             let fields = voucher(id, 1, 100);
             let bare = signer().sign(&sp_io::hashing::blake2_256(&fields.encode()));
-            let claim: Claim = SignedVoucher {
+            let claim = SignedVoucher {
                 voucher: fields,
                 signature: bare.into(),
             }
-            .into();
+            .claim(covering(100));
             assert_noop!(Settlement::claim(by(HOST), claim), Error::<Test>::BadSignature);
         });
     }

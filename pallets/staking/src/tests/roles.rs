@@ -1,6 +1,6 @@
 use crate::{mock::*, *};
 use frame_support::{assert_noop, assert_ok};
-use llmesh_primitives::traits::StakeProvider;
+use llmesh_primitives::traits::{StakeProvider, VerifierInfo, VerifierSet};
 use sp_runtime::Perbill;
 
 fn percent(n: u32) -> Perbill {
@@ -61,6 +61,47 @@ fn there_is_a_limited_number_of_candidates() {
         assert_noop!(Staking::validate(signed(ANNA)), Error::<Test>::TooManyCandidates);
         assert_ok!(Staking::chill(signed(31)));
         assert_ok!(Staking::validate(signed(ANNA)));
+    });
+}
+
+#[test]
+fn verifiers_are_listed_with_stake_and_classes() {
+    ExtBuilder::anna().build_and_execute(|| {
+        assert_ok!(Staking::verify(signed(ANNA)));
+        // Without a worker record nobody knows what it can run.
+        assert_eq!(<Staking as VerifierSet<u64>>::verifiers(), vec![]);
+        assert_ok!(Staking::register_worker(signed(ANNA), record()));
+        assert_ok!(Staking::delegate(signed(DORA), ANNA, 100));
+        assert_eq!(
+            <Staking as VerifierSet<u64>>::verifiers(),
+            vec![VerifierInfo {
+                account: ANNA,
+                stake: 2 * MIN_BOND + 100,
+                classes: record().capability,
+            }]
+        );
+        // Whoever staked behind a host has an interest in it; the host can not make it so.
+        assert!(<Staking as VerifierSet<u64>>::has_interest(&ANNA, &ANNA));
+        assert!(<Staking as VerifierSet<u64>>::has_interest(&DORA, &ANNA));
+        assert!(!<Staking as VerifierSet<u64>>::has_interest(&ANNA, &DORA));
+        assert_ok!(Staking::chill(signed(ANNA)));
+        assert_eq!(<Staking as VerifierSet<u64>>::verifiers(), vec![]);
+    });
+}
+
+#[test]
+fn there_is_a_limited_number_of_verifiers() {
+    let mut builder = ExtBuilder::anna();
+    for who in 31..34 {
+        builder = builder.validator(who, MIN_BOND);
+    }
+    builder.build_and_execute(|| {
+        for who in 31..34 {
+            assert_ok!(Staking::verify(signed(who)));
+        }
+        assert_noop!(Staking::verify(signed(ANNA)), Error::<Test>::TooManyVerifiers);
+        assert_ok!(Staking::chill(signed(31)));
+        assert_ok!(Staking::verify(signed(ANNA)));
     });
 }
 

@@ -1,0 +1,140 @@
+// Proof of Compute among honest workers: jobs and paid requests are audited, everything matches, nobody loses anything.
+
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Verdicts, quickRounds } from '../../scripts/lib/audits.mjs';
+import { dev, send } from '../../scripts/lib/chain.mjs';
+import { fileInput, jobEnd, submitJob } from '../../scripts/lib/jobs.mjs';
+import * as magika from '../../scripts/lib/magika.mjs';
+import { cli, rpc, worker } from '../../scripts/lib/network.mjs';
+import { until } from '../../scripts/lib/process.mjs';
+import { suite } from './support/suite.mjs';
+
+const FILE = fileURLToPath(new URL('../fixtures/files/word_count.py', import.meta.url));
+const BUDGET = '0.5';
+
+const verdicts = new Verdicts();
+const events = [];
+let receipt;
+
+const { network, it } = suite(
+  async (net) => {
+    await net.startUsual({ args: ['--claim-above', '0.01'] });
+    const third = await net.addWorker({
+      name: 'worker-3', key: 'Eve', node: net.nodes[0], mesh: true, join: [await net.workers[0].meshAddress()],
+    });
+    await third.serve();
+    const { api } = net;
+    await Promise.all(net.workers.map(({ account }) => send(api, api.tx.meshStaking.verify(), account)));
+    const take = verdicts.take.bind(verdicts);
+    verdicts.take = (event) => {
+      if (event.section === 'attestation') events.push(event);
+      return take(event);
+    };
+    await verdicts.follow(api);
+    for (const one of net.workers) {
+      const knowsAll = async () => {
+        const [model] = await rpc(one.gateway, 'mesh_models');
+        return model?.hosts === net.workers.length;
+      };
+      await one.process.until('to know all hosts of the mesh', knowsAll, { timeout: 90_000 });
+    }
+  },
+  { genesis: quickRounds },
+);
+
+const named = ({ data }) => Object.fromEntries(data.names.map((name, i) => [name, data[i]]));
+const seen = (method) => events.filter((event) => event.method === method).map(named);
+const stakes = () =>
+  Promise.all(
+    network.workers.map(async ({ account }) => (await network.api.call.stakingApi.operator(account.address)).unwrap().own.toBigInt()),
+  );
+
+it('results of jobs and paid requests become batches, with what is behind them', async () => {
+  const { api, model } = network;
+  const client = dev('Ferdie');
+  for (let i = 0; i < 4; i += 1) {
+    const { id } = await submitJob(api, client, { ...fileInput(model, FILE), redundancy: 3 });
+    assert.equal((await jobEnd(api, id)).state.asFinished.type, 'Settled');
+  }
+  const folder = join(network.dir, 'client');
+  mkdirSync(folder);
+  const input = join(network.dir, 'input.bin');
+  writeFileSync(input, magika.features(readFileSync(FILE)));
+  receipt = join(network.dir, 'receipt.json');
+  await cli(network.nodes[0], [
+    '--dev-key', 'ferdie', '--base-path', folder, 'infer', magika.NAME, '--input', `bytes=INT32:1,2048:@${input}`,
+    '--gateway', network.workers[0].gateway, '--budget', BUDGET, '--repeat', '8', '--receipt', receipt,
+  ]);
+  await until('a batch of jobs of each host, and one of a claim', () => {
+    const batches = seen('BatchCreated');
+    const jobs = new Set(batches.filter(({ origin }) => origin.isJobs).map(({ host }) => host.toString()));
+    return jobs.size === 3 && batches.some(({ origin }) => origin.isLane);
+  }, { timeout: 120_000 });
+});
+
+it('they are drawn two rounds later, opened, verified blindly, and found good', async () => {
+  await until('audits of jobs and of claims to be over', () => {
+    const causes = new Set(
+      seen('AuditStarted')
+        .filter(({ audit }) => verdicts.audits.has(audit.toNumber()))
+        .map(({ subject }) => subject.type),
+    );
+    return causes.has('Job') && causes.has('Leaf');
+  }, { timeout: 400_000 });
+  for (const [audit, verdict] of verdicts.audits) assert.equal(verdict, 'Match', `audit ${audit}`);
+  assert.equal(verdicts.convicted.size, 0);
+  assert.equal(verdicts.slashed.size, 0);
+  for (const stake of await stakes()) assert.equal(stake, 10_000n * 10n ** 12n);
+
+  // A draw is of the second round after the work.
+  const made = new Map(seen('BatchCreated').map(({ batch, round }) => [batch.toNumber(), round.toNumber()]));
+  for (const { batch, round } of seen('BatchDrawn')) {
+    if (round) assert.ok(round.toNumber() >= made.get(batch.toNumber()) + 2);
+  }
+  // Verifiers are paid, the executor never verifies itself.
+  assert.ok(seen('VerifierPaid').length > 0);
+  const hosts = new Map(seen('AuditStarted').map(({ audit, host }) => [audit.toNumber(), host.toString()]));
+  for (const { audit, members } of seen('Opened')) {
+    assert.ok(!members.map(String).includes(hosts.get(audit.toNumber())));
+  }
+}, { timeout: 420_000 });
+
+it('an operator sees what was audited and counts the votes again without a node', async () => {
+  const [first] = network.workers;
+  const { audits } = await first.cli('audits', 'list');
+  assert.ok(audits.length > 0);
+  const over = audits.find(({ state }) => state === 'finished');
+  const shown = await first.cli('audits', 'show', over.audit);
+  assert.equal(shown.verdict, 'match');
+  const file = join(network.dir, 'audit.json');
+  writeFileSync(file, JSON.stringify(shown));
+  const { stdout } = await worker(['--json', 'audits', 'check', file]);
+  assert.deepEqual(JSON.parse(stdout).valid, true);
+  writeFileSync(file, JSON.stringify({ ...shown, tolerance_ppb: 0, record: shown.record.replace(/^0x../, '0xff') }));
+  const { verdict } = JSON.parse((await worker(['--json', 'audits', 'check', file])).stdout);
+  assert.equal(verdict, 'match', 'the host is part of the record, not of the votes');
+  await assert.rejects(worker(['audits', 'check', FILE]), /expected value|not an audit/);
+  const metrics = await (await fetch(`http://127.0.0.1:${first.port}/metrics`)).text();
+  assert.match(metrics, /llmesh_audit_steps_total\{step="verified"\} [1-9]/);
+});
+
+it('a false accusation costs its deposit, and the host nothing', async () => {
+  const { api } = network;
+  const accuser = join(network.dir, 'accuser');
+  mkdirSync(accuser);
+  await cli(network.nodes[0], ['--dev-key', 'alice', '--base-path', accuser, 'audits', 'challenge', receipt]);
+  const deposit = (await api.query.system.account(dev('Alice').address)).data.reserved.toBigInt();
+  assert.ok(deposit > 0n);
+  await assert.rejects(
+    cli(network.nodes[0], ['--dev-key', 'bob', '--base-path', accuser, 'audits', 'challenge', receipt]),
+    /attestation/i,
+  );
+  const challenged = await until('the challenged receipt to be audited', () =>
+    seen('AuditStarted').find(({ subject, audit }) => subject.isChallenge && verdicts.audits.has(audit.toNumber())),
+  { timeout: 300_000 });
+  assert.equal(verdicts.audits.get(challenged.audit.toNumber()), 'Match');
+  for (const stake of await stakes()) assert.equal(stake, 10_000n * 10n ** 12n);
+}, { timeout: 320_000 });
