@@ -29,6 +29,7 @@ use sp_runtime::{
     traits::{Dispatchable, Header as _},
 };
 
+mod audits;
 mod channels;
 mod market;
 

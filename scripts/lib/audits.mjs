@@ -17,6 +17,9 @@ export function quickRounds(patch) {
   Object.assign(patch.timing, { epochDuration: 20, auditWindow: 20, auditQuorum: 2 });
 }
 
+/** A verdict as one word: `Match`, `Mismatch`, `WithheldReceipt`... */
+const inWords = (verdict) => (verdict.isWithheld ? `Withheld${verdict.asWithheld.type}` : verdict.type);
+
 /** The chain's verdicts, faults and slashes as they become final. */
 export class Verdicts {
   audits = new Map();
@@ -52,11 +55,11 @@ export class Verdicts {
     const named = data.names ? Object.fromEntries(data.names.map((name, i) => [name, data[i]])) : {};
     if (section === 'attestation') this.#tell(method, named);
     if (section === 'attestation' && method === 'Finished') {
-      this.audits.set(named.audit.toNumber(), named.verdict.toString());
+      this.audits.set(named.audit.toNumber(), inWords(named.verdict));
       return true;
     }
     if (section === 'attestation' && method === 'HostConvicted') {
-      this.convicted.set(named.host.toString(), named.verdict.isWithheld ? `Withheld${named.verdict.asWithheld.type}` : named.verdict.type);
+      this.convicted.set(named.host.toString(), inWords(named.verdict));
       return true;
     }
     if (section === 'attestation' && method === 'VerifierFaulted' && named.slashed.toBigInt() > 0n) {
@@ -80,7 +83,7 @@ export class Verdicts {
       AuditStarted: () => `audit ${audit}: ${who(host)} has to show a receipt`,
       Opened: () => `audit ${audit}: receipt shown; verifiers: ${(members ?? []).map(who).join(', ')}`,
       Escalated: () => `audit ${audit}: the verifiers differ; a larger committee`,
-      Finished: () => `audit ${audit}: ${who(host)}: ${verdict}`,
+      Finished: () => `audit ${audit}: ${who(host)}: ${inWords(verdict)}`,
       HostConvicted: () => `audit ${audit}: ${who(host)} is convicted and loses ${inMesh(slashed)}`,
       VerifierFaulted: () => `audit ${audit}: verifier ${who(verifier)}: ${fault}, loses ${inMesh(slashed)}`,
     }[method];

@@ -464,7 +464,7 @@ fn hosts() -> Vec<(&'static str, EngineConfig)> {
     };
     vec![
         (
-            "honest: another machine of the same kind",
+            "honest: as a verifier runs it",
             with(1, Optimisation::All),
         ),
         ("honest: 2 threads", with(2, Optimisation::All)),
@@ -544,15 +544,25 @@ fn honest_runs(name: &str, subject: &Subject, verifier: &Machine, store: &Path, 
     let started = Instant::now();
     let machines = hosts()
         .into_iter()
-        .map(|(_, config)| Machine::new(store, config))
-        .collect::<Result<Vec<_>, _>>()?;
+        .map(|(_, config)| Ok((config.intra_threads, Machine::new(store, config)?)))
+        .collect::<Anything<Vec<_>>>()?;
     let mut numbers = Numbers::new("honest runs", 0);
     let (mut differ, mut largest) = (0usize, 0f64);
     for n in 0..runs {
         let input = sound(1_000_000 + n);
-        let Some(host) = machines.get(n % machines.len()) else {
+        // Threads of ONNX Runtime wait by spinning: they run every tenth time only.
+        let spins = n % 10 == 9;
+        let kind: Vec<&Machine> = machines
+            .iter()
+            .filter(|(threads, _)| (*threads > 1) == spins)
+            .map(|(_, machine)| machine)
+            .collect();
+        let Some(host) = kind.get(n / 10 % kind.len().max(1)) else {
             break;
         };
+        if n % 10_000 == 9_999 {
+            eprintln!("{} of {runs} runs", n + 1);
+        }
         let (v, h) = (
             verifier.run(&subject.reference, &input)?,
             host.run(&subject.reference, &input)?,

@@ -656,6 +656,7 @@ impl Tables<'_> {
                 self.expiry
                     .insert(expiry_key(*keep_until, hash.as_bytes()).as_slice(), size)?;
                 if let Some(key) = leaf {
+                    self.hold_after(&key)?;
                     self.leaves.insert(
                         key.as_slice(),
                         (*hash, evidence.receipt.fee, 0u32).encode().as_slice(),
@@ -683,7 +684,8 @@ impl Tables<'_> {
                         continue;
                     };
                     if covered == 0 && !over {
-                        continue;
+                        // The next claim's tree will have it before the rest.
+                        break;
                     }
                     sum = sum.saturating_add(fee);
                     if sum > *paid {
@@ -695,13 +697,7 @@ impl Tables<'_> {
                     let before = self.kept.get(hash.as_bytes())?.map(|row| row.value());
                     // Released before: it is not needed longer for being claimed again.
                     let Some(UNCLAIMED) = before else { continue };
-                    let size = self
-                        .expiry
-                        .remove(expiry_key(UNCLAIMED, hash.as_bytes()).as_slice())?
-                        .map_or(0, |row| row.value());
-                    self.expiry
-                        .insert(expiry_key(*keep_until, hash.as_bytes()).as_slice(), size)?;
-                    self.kept.insert(hash.as_bytes(), *keep_until)?;
+                    self.keep(hash, UNCLAIMED, *keep_until)?;
                 }
             }
             Change::Prune { now } => {
@@ -723,6 +719,42 @@ impl Tables<'_> {
             }
         }
         Ok(Applied::Done)
+    }
+
+    /// A receipt that comes before others moves them along the lane's value: in the next claim's tree a receipt that was paid
+    /// can be where the new value is, and be drawn once more. So what is after the new one is needed until the next payment.
+    fn hold_after(&mut self, leaf: &[u8; 22]) -> Result<(), redb::Error> {
+        let mut end = *leaf;
+        end[14..].fill(0xff);
+        let mut after = Vec::new();
+        for row in self.leaves.range(leaf.as_slice()..=end.as_slice())? {
+            if let Ok((hash, _, covered)) = Leaf::decode_all(&mut row?.1.value())
+                && covered > 0
+            {
+                after.push(hash);
+            }
+        }
+        for hash in after {
+            let before = self.kept.get(hash.as_bytes())?.map(|row| row.value());
+            if let Some(before) = before
+                && before != UNCLAIMED
+            {
+                self.keep(hash, before, UNCLAIMED)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Evidence that was needed until `before` is needed until `until`.
+    fn keep(&mut self, hash: H256, before: u64, until: u64) -> Result<(), redb::Error> {
+        let size = self
+            .expiry
+            .remove(expiry_key(before, hash.as_bytes()).as_slice())?
+            .map_or(0, |row| row.value());
+        self.expiry
+            .insert(expiry_key(until, hash.as_bytes()).as_slice(), size)?;
+        self.kept.insert(hash.as_bytes(), until)?;
+        Ok(())
     }
 
     fn claim(&mut self, lane: LaneEpoch) -> Result<Work, redb::Error> {

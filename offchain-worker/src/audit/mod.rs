@@ -11,8 +11,12 @@
 pub mod evidence;
 pub mod wire;
 
+#[cfg(test)]
+mod evidence_tests;
 mod give;
 mod judge;
+#[cfg(test)]
+mod judge_tests;
 mod keeper;
 
 pub use evidence::{Ballot, Evidence, EvidenceError, EvidenceStore, LaneEpoch};

@@ -168,7 +168,8 @@ fn distance(audit: &ChainAudit, vote: &Vote, tolerance: Perbill) -> Option<bool>
 pub(super) fn check(as_json: bool, file: &Path) -> Result<(), CliError> {
     let name = file.display();
     let bad = |what: &str| CliError::Failed(format!("{name}: {what}"));
-    let document: Json = serde_json::from_str(&read(file)?).map_err(|e| bad(&e.to_string()))?;
+    let document: Json =
+        serde_json::from_str(&read(file)?).map_err(|e| bad(&format!("this is not JSON: {e}")))?;
     let record = document["record"]
         .as_str()
         .and_then(|text| hex::decode(text.strip_prefix("0x")?).ok())

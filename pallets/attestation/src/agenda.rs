@@ -45,8 +45,9 @@ impl<T: Config> Pallet<T> {
         T::WeightInfo::wake().saturating_add(Self::costliest_end(MAX_COMMITTEE))
     }
 
-    /// The most that the end of this audit's window can lead to. A window without a receipt or ballots is cheaper to end
-    /// than one with the votes of a whole committee; if all were taken for the dearest, few would fit into a block.
+    /// The most that the end of this audit's window can lead to. A window without a receipt or ballots is cheaper to
+    /// end than one with the votes of a whole committee; if all were taken for the dearest, few would fit into a
+    /// block.
     fn weight_of_wake(audit: &AuditOf<T>) -> Weight {
         let seats = u32::from(audit.seats);
         let end = match audit.state {

@@ -182,8 +182,8 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Draws the committee of an audit whose receipt is known and seats the first stage; without members the audit is over.
-    /// Returns how many candidates were looked at.
+    /// Draws the committee of an audit whose receipt is known and seats the first stage; without members the audit is
+    /// over. Returns how many candidates were looked at.
     pub(crate) fn seat(id: AuditId, mut audit: AuditOf<T>) -> u32 {
         let (drawn, looked_at) = Self::draw_committee(&audit);
         let model = audit.model.filter(|_| !drawn.is_empty());

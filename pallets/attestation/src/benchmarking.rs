@@ -341,8 +341,8 @@ mod benchmarks {
         assert_eq!(Snapshots::<T>::get(CurrentRound::<T>::get()).len(), v as usize);
     }
 
-    /// A batch of as many jobs as there can be with `k` audits, where the last of `v` candidates is the first that can be
-    /// drawn.
+    /// A batch of as many jobs as there can be with `k` audits, where the last of `v` candidates is the first that can
+    /// be drawn.
     #[benchmark]
     fn draw_batch(v: Linear<1, { T::Verifiers::max_verifiers() }>, k: Linear<0, { T::MaxSamples::get() }>) {
         let id = jobs::<T>();

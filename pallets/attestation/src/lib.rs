@@ -15,24 +15,25 @@
 //!
 //! ## Rounds and draws
 //!
-//! A **round** is a BABE epoch that has blocks; the pallet counts them itself, one by one, because BABE skips epochs in
-//! which no block was made. In the first block of round `r` the randomness of the VRF outputs of round `r - 1` exists. It is
-//! stored, and with it a snapshot of the verifiers. A batch of round `c` is drawn with the randomness of round
-//! `c + 2`, which is made in round `c + 1`: nobody knew any of it while batches of round `c` could still be made. The
-//! randomness and the snapshot of *that* round count for everything that follows, however late it happens, so that
-//! nothing is gained by delay.
+//! A **round** is a BABE epoch that has blocks; the pallet counts them itself, one by one, because BABE skips epochs
+//! in which no block was made. In the first block of round `r` the randomness of the VRF outputs of round `r - 1`
+//! exists. It is stored, and with it a snapshot of the verifiers. A batch of round `c` is drawn with the randomness of
+//! round `c + 2`, which is made in round `c + 1`: nobody knew any of it while batches of round `c` could still be
+//! made. The randomness and the snapshot of *that* round count for everything that follows, however late it happens,
+//! so that nothing is gained by delay.
 //!
 //! The points of a batch are uniform in its paid value ([`llmesh_proofs::sampling`]); each point, or rather the receipt
 //! that it falls into, is an **audit**. Nobody submits a draw: it is a function of state.
 //!
 //! ## An audit
 //!
-//! 1. *Opening*: the host shows the receipt (`open`) within [`Config::Window`]. Then a committee of up to 15 members is drawn by
-//!    stake x reputation among the snapshot's verifiers that can run the model and have no known interest in the host's
-//!    revenue. The first two sit.
-//! 2. *Committing*: the host gives the input, and only the input, to the sitting members off the chain. Each runs the model and commits
-//!    to what it found (`commit`).
-//! 3. *Publishing*: the host publishes the sketch of its probe (`publish`), and gives output and probe to the members off the chain.
+//! 1. *Opening*: the host shows the receipt (`open`) within [`Config::Window`]. Then a committee of up to 15 members
+//!    is drawn by stake x reputation among the snapshot's verifiers that can run the model and have no known interest
+//!    in the host's revenue. The first two sit.
+//! 2. *Committing*: the host gives the input, and only the input, to the sitting members off the chain. Each runs the
+//!    model and commits to what it found (`commit`).
+//! 3. *Publishing*: the host publishes the sketch of its probe (`publish`), and gives output and probe to the members
+//!    off the chain.
 //! 4. *Revealing*: the members reveal (`reveal`).
 //! 5. The votes are counted ([`llmesh_proofs::audit::tally`]). Dissent leads to the next **stage**: 5 seats, then 15.
 //!    Everything starts anew, under another sketch seed, so that each stage is as blind as the first. Only the last
@@ -40,33 +41,34 @@
 //!
 //! Whoever lets a window pass bears the consequence: the host is convicted of withholding, a member loses reputation.
 //!
-//! Anybody who holds a receipt can have it audited (`challenge`) for a deposit. A challenge waits for its draw as a batch
-//! does, and begins with step 2.
+//! Anybody who holds a receipt can have it audited (`challenge`) for a deposit. A challenge waits for its draw as a
+//! batch does, and begins with step 2.
 //!
 //! ## Consequences
 //!
 //! - Match: the host's reputation rises.
 //! - Mismatch, or one request's receipt under two sequences: [`Config::MismatchSlash`]. Something withheld:
-//!   [`Config::WithheldSlash`]. All slashes of a host for one round of work add up to the largest of them. Every conviction is told to
-//!   [`Config::Verdicts`], which moves reputation and forfeits revenue.
-//! - Each member that was right gets the receipt's fee out of the verifier pool, but no more than was paid for the batch, and
-//!   no more than a 64th of the pool. Members refuted by two thirds lose [`Config::FalseVoteSlash`].
-//! - A challenger that was right gets the deposit back and counts as the slash's reporter. If the work was good, half of
-//!   the deposit goes to the host, half to the members that were right. Otherwise the deposit comes back. A receipt that
-//!   nobody has paid for can state any fee: after a challenge the pool pays all members together no more than the deposit,
-//!   and no more than the host was slashed; and hosts that have less at stake than makes that worth while can not be challenged.
-//! - A host whose batch gets old without a conviction in its round has [`Config::BonusShare`] of what the pool got of its fees
-//!   back. So paying oneself earns nothing.
+//!   [`Config::WithheldSlash`]. All slashes of a host for one round of work add up to the largest of them. Every
+//!   conviction is told to [`Config::Verdicts`], which moves reputation and forfeits revenue.
+//! - Each member that was right gets the receipt's fee out of the verifier pool, but no more than was paid for the
+//!   batch, and no more than a 64th of the pool. Members refuted by two thirds lose [`Config::FalseVoteSlash`].
+//! - A challenger that was right gets the deposit back and counts as the slash's reporter. If the work was good, half
+//!   of the deposit goes to the host, half to the members that were right. Otherwise the deposit comes back. A receipt
+//!   that nobody has paid for can state any fee: after a challenge the pool pays all members together no more than the
+//!   deposit, and no more than the host was slashed; and hosts that have less at stake than makes that worth while can
+//!   not be challenged.
+//! - A host whose batch gets old without a conviction in its round has [`Config::BonusShare`] of what the pool got of
+//!   its fees back. So paying oneself earns nothing.
 //!
 //! ## Properties
 //!
-//! - **Bounded**: [`Config::AgendaWeight`] bounds what a block spends on deadlines, draws and removal, in this order; the rest is
-//!   carried over. At most [`Config::MaxOpenAudits`] audits are open at a time: draws wait for room.
-//! - **Everything ends**: an open audit has exactly one entry in the agenda. Batches, challenges and records older than
-//!   [`Config::Horizon`] rounds are removed; a batch or challenge that could not be drawn before is not audited any more, so that
-//!   hosts need not keep data for ever.
-//! - **No call by others**: only the host and sitting members can move an audit, each once a step; these calls are free when
-//!   they succeed.
+//! - **Bounded**: [`Config::AgendaWeight`] bounds what a block spends on deadlines, draws and removal, in this order;
+//!   the rest is carried over. At most [`Config::MaxOpenAudits`] audits are open at a time: draws wait for room.
+//! - **Everything ends**: an open audit has exactly one entry in the agenda. Batches, challenges and records older
+//!   than [`Config::Horizon`] rounds are removed; a batch or challenge that could not be drawn before is not audited
+//!   any more, so that hosts need not keep data for ever.
+//! - **No call by others**: only the host and sitting members can move an audit, each once a step; these calls are
+//!   free when they succeed.
 //! - `do_try_state` states the invariants of storage.
 
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -112,6 +114,9 @@ use llmesh_primitives::{JobId, ModelVersionId, Round, traits::VerifierSet};
 pub const DRAW_DELAY: Round = 2;
 /// No member gets more than this part of the pool for one audit.
 pub const POOL_DIVISOR: u128 = 64;
+/// What verifiers of drawn work get together, of all the fees that the drawn ones stand for. With the bonus, a quarter of
+/// the pool's cut of 20 %, this is what the pool gets.
+pub const REWARD_SHARE: sp_runtime::Perbill = sp_runtime::Perbill::from_percent(15);
 
 /// Which model version a job asked for. The jobs pallet knows.
 pub trait JobModels {
@@ -209,7 +214,8 @@ pub mod pallet {
 
         /// Blocks for each step of an audit, at least 1. Presets differ in it.
         type Window: Get<BlockNumberFor<Self>>;
-        /// Rounds for which batches can be drawn and records are kept: enough for the draw, and for an audit's 10 windows.
+        /// Rounds for which batches can be drawn and records are kept: enough for the draw, and for an audit's 10
+        /// windows.
         type Horizon: Get<Round>;
         /// Fewest votes that convict. Presets differ in it.
         type MinQuorum: Get<u32>;
@@ -280,7 +286,8 @@ pub mod pallet {
     pub type Snapshots<T: Config> =
         StorageMap<_, Twox64Concat, Round, BoundedVec<Candidate<T::AccountId>, MaxVerifiers<T>>, ValueQuery>;
 
-    /// What hosts were slashed for the work of a round, in all. An entry, be it of zero, says that the host was convicted.
+    /// What hosts were slashed for the work of a round, in all. An entry, be it of zero, says that the host was
+    /// convicted.
     #[pallet::storage]
     pub type Punished<T: Config> =
         StorageDoubleMap<_, Twox64Concat, Round, Blake2_128Concat, T::AccountId, Perbill>;
@@ -355,8 +362,8 @@ pub mod pallet {
     #[pallet::storage]
     pub type Challenges<T: Config> = StorageMap<_, Twox64Concat, ChallengeId, PendingChallenge<T::AccountId>>;
 
-    /// Receipts that were shown or challenged, by hash: with the last audit of each, none while a challenge waits. An entry
-    /// goes with that audit's record.
+    /// Receipts that were shown or challenged, by hash: with the last audit of each, none while a challenge waits. An
+    /// entry goes with that audit's record.
     #[pallet::storage]
     pub type Receipts<T> = StorageMap<_, Blake2_128Concat, H256, Option<AuditId>>;
 
@@ -492,8 +499,8 @@ pub mod pallet {
             to_host: u128,
             to_verifiers: u128,
         },
-        /// A batch got old without a conviction of its host in its round. The pool had got `cut` of the host's fees, and paid `amount`
-        /// of it.
+        /// A batch got old without a conviction of its host in its round. The pool had got `cut` of the host's fees,
+        /// and paid `amount` of it.
         BonusPaid {
             batch: BatchId,
             host: T::AccountId,
@@ -534,8 +541,8 @@ pub mod pallet {
         OtherHost,
         /// The receipt does not fit its request, or a signature does not hold.
         BadReceipt,
-        /// The version is not the one that the job or request was for, or the receipt differs from it in file, runtime class
-        /// or units.
+        /// The version is not the one that the job or request was for, or the receipt differs from it in file, runtime
+        /// class or units.
         WrongVersion,
         /// The member has committed already.
         AlreadyCommitted,
@@ -577,14 +584,15 @@ pub mod pallet {
         ///
         /// Origin: signed, the host. Free when it succeeds.
         ///
-        /// - `opening`: for a job its receipt and version; for a point of a lane the signed receipt that the point falls into, and
-        ///   the proof that it is in the tree which the claim stated.
+        /// - `opening`: for a job its receipt and version; for a point of a lane the signed receipt that the point
+        ///   falls into, and the proof that it is in the tree which the claim stated.
         ///
-        /// Then the committee is drawn. Without members, and when the model was removed, the audit ends as inconclusive;
-        /// when the same request was shown under another sequence before, with a conviction.
+        /// Then the committee is drawn. Without members, and when the model was removed, the audit ends as
+        /// inconclusive; when the same request was shown under another sequence before, with a conviction.
         ///
-        /// Errors: `UnknownAudit`, `NotHost`, `NotAwaited`, `TooLate`, `WrongKind`, `WrongReceipt`, `WrongProof`, `WrongPoint`,
-        /// `WrongSequence`, `WrongLane`, `WrongClient`, `OtherChain`, `OtherHost`, `BadReceipt`, `WrongVersion`.
+        /// Errors: `UnknownAudit`, `NotHost`, `NotAwaited`, `TooLate`, `WrongKind`, `WrongReceipt`, `WrongProof`,
+        /// `WrongPoint`, `WrongSequence`, `WrongLane`, `WrongClient`, `OtherChain`, `OtherHost`, `BadReceipt`,
+        /// `WrongVersion`.
         ///
         /// Events: `Opened`, or `Finished` with what follows.
         #[pallet::call_index(0)]
@@ -638,8 +646,8 @@ pub mod pallet {
         ///
         /// Errors: `UnknownAudit`, `NotAwaited`, `TooLate`, `NotMember`, `NoBallot`, `AlreadyRevealed`, `WrongReveal`.
         ///
-        /// Events: `Revealed`, and with the last member's `Escalated`, or `Finished` with what follows. If somebody is to be slashed
-        /// the next block does that.
+        /// Events: `Revealed`, and with the last member's `Escalated`, or `Finished` with what follows. If somebody is
+        /// to be slashed the next block does that.
         #[pallet::call_index(3)]
         #[pallet::weight(T::WeightInfo::reveal().saturating_add(T::WeightInfo::finish(MAX_COMMITTEE)))]
         pub fn reveal(
@@ -658,8 +666,8 @@ pub mod pallet {
         ///
         /// `ChallengeDeposit` is held until the audit is over. It is lost when the work was good.
         ///
-        /// Errors: `OtherChain`, `BadReceipt`, `UnknownModel`, `WrongVersion`, `ChallengeTooLate`, `AlreadyChallenged`, `TooLittleAtStake`, and when the deposit
-        /// can not be held.
+        /// Errors: `OtherChain`, `BadReceipt`, `UnknownModel`, `WrongVersion`, `ChallengeTooLate`,
+        /// `AlreadyChallenged`, `TooLittleAtStake`, and when the deposit can not be held.
         ///
         /// Events: `ChallengeQueued`.
         #[pallet::call_index(4)]
@@ -687,8 +695,8 @@ pub mod pallet {
             Audits::<T>::get(id)
         }
 
-        /// Audits in order of their numbers, from `from`, at most `limit` (and at most 100); with `who` only those in which
-        /// the account is the host or a member.
+        /// Audits in order of their numbers, from `from`, at most `limit` (and at most 100); with `who` only those in
+        /// which the account is the host or a member.
         pub fn audits(
             from: AuditId,
             limit: u32,

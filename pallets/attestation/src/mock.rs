@@ -138,7 +138,8 @@ pub enum Way {
     Abstains,
     /// As verifier: says that the model fails.
     Fails,
-    /// As verifier: agrees with whatever the host publishes... if it could: it commits to the sketch of the stage before.
+    /// As verifier: agrees with whatever the host publishes... if it could: it commits to the sketch of the stage
+    /// before.
     Copies,
     /// As verifier of a cheating host: finds by itself what the cheat yields.
     Accomplice,

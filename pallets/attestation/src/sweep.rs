@@ -191,13 +191,18 @@ impl<T: Config> Pallet<T> {
 
     /// Whether nothing will be drawn with the round's randomness any more, and nothing of what was is left.
     fn is_forgettable(round: Round) -> bool {
-        let draws = |work: Round| work.saturating_add(DRAW_DELAY) <= round;
-        let open = Rounds::<T>::get(round).is_some_and(|record| record.open > 0);
+        // What is oldest is of the earliest round.
+        let batches_are_later = Batches::<T>::get(OldestBatch::<T>::get())
+            .is_none_or(|batch| batch.round.saturating_add(DRAW_DELAY) > round);
+        let challenges_are_later = Challenges::<T>::get(ChallengeCursor::<T>::get())
+            .is_none_or(|challenge| challenge.round.saturating_add(DRAW_DELAY) > round);
+        let audits_are_later =
+            Audits::<T>::get(OldestAudit::<T>::get()).is_none_or(|audit| audit.round > round);
+        let is_open = Rounds::<T>::get(round).is_some_and(|record| record.open > 0);
         Self::is_past_horizon(round)
-            && !open
-            && !Batches::<T>::get(OldestBatch::<T>::get()).is_some_and(|batch| draws(batch.round))
-            && !Challenges::<T>::get(ChallengeCursor::<T>::get())
-                .is_some_and(|challenge| draws(challenge.round))
-            && !Audits::<T>::get(OldestAudit::<T>::get()).is_some_and(|audit| audit.round <= round)
+            && batches_are_later
+            && challenges_are_later
+            && audits_are_later
+            && !is_open
     }
 }

@@ -17,9 +17,10 @@ use sp_runtime::{Saturating, TryRuntimeError, traits::One};
 impl<T: Config> Pallet<T> {
     /// Checks the pallet's invariants:
     ///
-    /// - Batches, audits, challenges and rounds are there from the oldest to the next, without a gap and nothing beyond.
-    /// - An open audit has one entry in the agenda, not before its cursor, and its host and sitting members have it in their
-    ///   index; nothing else is in agenda and index. The counts of open audits are right.
+    /// - Batches, audits, challenges and rounds are there from the oldest to the next, without a gap and nothing
+    ///   beyond.
+    /// - An open audit has one entry in the agenda, not before its cursor, and its host and sitting members have it in
+    ///   their index; nothing else is in agenda and index. The counts of open audits are right.
     /// - The leaves of a batch of jobs are as many as it says, their ends rise, and the last is its value.
     /// - What is held of each challenger is the sum over its challenges that are not decided.
     /// - Marks of receipts and requests belong to an audit or a challenge that is there.

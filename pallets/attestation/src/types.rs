@@ -8,8 +8,8 @@ use sp_core::{ConstU32, H256, bounded::BoundedVec};
 /// Identifies a challenge until its audit begins. Assigned in order, never reused.
 pub type ChallengeId = u64;
 
-/// The number of an audit as a key: big-endian, so that with the `Identity` hasher the storage order is the order of the
-/// numbers.
+/// The number of an audit as a key: big-endian, so that with the `Identity` hasher the storage order is the order of
+/// the numbers.
 #[derive(
     Clone,
     Copy,
@@ -70,8 +70,8 @@ pub struct JobLeaf {
     pub model: Option<ModelVersionId>,
     /// Hash of the receipt.
     pub receipt: H256,
-    /// Sum of the fees up to and including this leaf, in planck: it covers the values from the end of the leaf before up
-    /// to here, exclusive.
+    /// Sum of the fees up to and including this leaf, in planck: it covers the values from the end of the leaf before
+    /// up to here, exclusive.
     pub end: u128,
 }
 

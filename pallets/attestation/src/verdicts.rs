@@ -2,7 +2,7 @@
 
 use crate::{
     Audits, Batches, Config, DRAW_DELAY, Event, Fault, HoldReason, POOL_DIVISOR, Pallet, Punished,
-    WeightInfo, agenda::until, audits::AuditOf,
+    REWARD_SHARE, WeightInfo, agenda::until, audits::AuditOf,
 };
 use alloc::vec::Vec;
 use frame_support::{
@@ -18,9 +18,15 @@ use frame_system::pallet_prelude::BlockNumberFor;
 use llmesh_primitives::{
     AuditId, Verdict,
     attestation::{AuditState, Subject, Withheld},
-    traits::{Conduct, ModelRegistry, ReputationSink, StakeProvider, VerdictHandler, VerifierPool},
+    traits::{
+        Conduct, ModelRegistry, ReputationProvider, ReputationSink, StakeProvider, VerdictHandler,
+        VerifierPool,
+    },
 };
-use llmesh_proofs::audit::{self as proof_audit, Outcome, Role, Tally};
+use llmesh_proofs::{
+    audit::{self as proof_audit, Outcome, Role, Tally},
+    sampling::rate,
+};
 use sp_core::H256;
 use sp_runtime::{DispatchResult, Perbill, Saturating};
 
@@ -119,8 +125,8 @@ impl<T: Config> Pallet<T> {
         Self::conclude(id, audit, tally)
     }
 
-    /// As [`Self::count`], for the call of the last member that reveals. Slashes are dear, and a call would have to be weighed
-    /// as if there were some every time: if there are, the next block's agenda counts again.
+    /// As [`Self::count`], for the call of the last member that reveals. Slashes are dear, and a call would have to be
+    /// weighed as if there were some every time: if there are, the next block's agenda counts again.
     pub(crate) fn count_if_cheap(id: AuditId, mut audit: AuditOf<T>) -> Weight {
         let tally = Self::tally_of(&audit);
         let convicts = matches!(tally.outcome, Outcome::Verdict(verdict) if verdict.is_conviction());
@@ -249,19 +255,30 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// The most that the pool pays each of `right` members: the fee, but never more than was really paid for the work. Else a
-    /// host could state any fee in a receipt that it pays for itself, and its friends among the verifiers could empty the
-    /// pool.
+    /// The most that the pool pays each of `right` members: the fee, but never more than was really paid for the work.
+    /// Else a host could state any fee in a receipt that it pays for itself, and its friends among the verifiers could
+    /// empty the pool.
     ///
-    /// For a challenged receipt perhaps nothing was paid. There the members together get no more than the deposit, and no
-    /// more than the host has just lost: nothing if its work was good; the deposit pays then.
+    /// Together they get no more than [`REWARD_SHARE`] of the fees among which the host's rate drew this one, and what the
+    /// host has just lost. With the bonus that is never more than the pool got of these fees: so paying oneself, with
+    /// friends in every committee, still loses money.
+    ///
+    /// For a challenged receipt perhaps nothing was paid. There the members together get no more than the deposit, and
+    /// no more than the host has just lost: nothing if its work was good; the deposit pays then.
     fn reward(audit: &AuditOf<T>, slashed: u128, right: usize) -> u128 {
         let fee = audit.receipt.as_ref().map_or(0, |receipt| receipt.fee);
+        let of_drawn = |fee: u128| {
+            let rate = rate(T::Reputation::score(&audit.host));
+            let budget = rate
+                .saturating_reciprocal_mul_floor(REWARD_SHARE.mul_floor(fee))
+                .saturating_add(slashed);
+            fee.min(budget.checked_div(right as u128).unwrap_or_default())
+        };
         match &audit.subject {
-            Subject::Job { .. } => fee,
+            Subject::Job { .. } => of_drawn(fee),
             Subject::Leaf { batch, .. } => {
                 let paid = Batches::<T>::get(batch).map_or(0, |batch| batch.to.saturating_sub(batch.from));
-                fee.min(paid)
+                of_drawn(fee.min(paid))
             }
             Subject::Challenge { deposit, .. } => {
                 let share = slashed.min(*deposit).checked_div(right as u128);

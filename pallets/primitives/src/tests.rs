@@ -1,7 +1,7 @@
 //! Tests of what the types check and compute.
 
 use crate::{
-    Dim, ElementType, ModelSignature, Receipt, RuntimeClass, SemVer, Tensor, TensorError, TensorSpec,
+    Dim, ElementType, ModelSignature, Receipt, RuntimeClass, SemVer, Tensor, TensorError, TensorSpec, Work,
     WorkOrigin,
     job::hash_tensors,
     tensor::{MAX_RANK, MAX_TENSOR_BYTES, byte_length, total_bytes},
@@ -498,7 +498,7 @@ mod vouchers {
     #[test]
     fn a_claim_carries_the_voucher_but_for_the_chain() {
         let signed = signed();
-        let claim = Claim::from(signed.clone());
+        let claim = signed.clone().claim(Work::default());
         assert_eq!(claim.voucher(H256::repeat_byte(1)), voucher());
         assert_ne!(claim.voucher(H256::zero()), voucher());
         assert_eq!(claim.signature, signed.signature);

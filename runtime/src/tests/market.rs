@@ -261,3 +261,14 @@ fn a_hot_key_can_serve_but_not_move_the_stake() {
         }
     )));
 }
+
+#[test]
+fn whoever_pays_itself_gets_no_more_back_than_it_paid() {
+    use crate::configs::compute::{BonusShare, HostShare, PoolShare};
+    const FEES: u128 = 1_000_000;
+    let cut = PoolShare::get().mul_floor(FEES);
+    assert!(HostShare::get().mul_floor(FEES) + cut < FEES);
+    let bonus = BonusShare::get().mul_floor(cut);
+    let verifiers = pallet_attestation::REWARD_SHARE.mul_floor(FEES);
+    assert!(bonus + verifiers <= cut);
+}

@@ -25,6 +25,12 @@ export function complaints(schema, value, { root = schema, at = 'document' } = {
             .filter(([key]) => key in value)
             .flatMap(([key, sub]) => complaints(sub, value[key], { root, at: `${at}.${key}` }))
         : [],
+    additionalProperties: (sub) =>
+      TYPES.object(value)
+        ? Object.entries(value)
+            .filter(([key]) => !(key in (schema.properties ?? {})))
+            .flatMap(([key, other]) => complaints(sub, other, { root, at: `${at}.${key}` }))
+        : [],
     items: (sub) => (Array.isArray(value) ? value.flatMap((v, i) => complaints(sub, v, { root, at: `${at}[${i}]` })) : []),
   };
   return Object.entries(schema)
