@@ -6,7 +6,9 @@ use crate::{
     state::{Record, ResultStore, StateError},
 };
 use codec::Encode;
-use llmesh_chain::{AccountId, BlockNumber, ChainError, H256, NodeClient, RejectionKind, Signer, Wait, calls};
+use llmesh_chain::{
+    AccountId, BlockNumber, ChainError, H256, NodeClient, RejectionKind, Signer, Wait, calls,
+};
 use llmesh_engine::{EngineError, Executor, RunRequest};
 use llmesh_primitives::{FailureReason, JobId, ModelVersionId, Receipt, job::hash_tensors};
 use std::{sync::Arc, time::Duration};

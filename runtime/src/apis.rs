@@ -14,8 +14,8 @@ use frame_support::{
     weights::Weight,
 };
 use llmesh_primitives::{
-    Audit, AuditId, BatchId, Channel, ChannelId, Job, JobId, JobResult, LaneId, ModelVersion, ModelVersionId, OfferTerms, Priority,
-    SemVer, StakeAccount, Tensors,
+    Audit, AuditId, BatchId, Channel, ChannelId, Job, JobId, JobResult, LaneId, ModelVersion, ModelVersionId,
+    OfferTerms, Priority, SemVer, StakeAccount, Tensors,
     api::{HostStatus, Quote, WorkItem},
     attestation::{AttestationStatus, Batch, DutyItem},
     traits::{Escrow, ReputationProvider},

@@ -463,10 +463,7 @@ fn hosts() -> Vec<(&'static str, EngineConfig)> {
         ..EngineConfig::default()
     };
     vec![
-        (
-            "honest: as a verifier runs it",
-            with(1, Optimisation::All),
-        ),
+        ("honest: as a verifier runs it", with(1, Optimisation::All)),
         ("honest: 2 threads", with(2, Optimisation::All)),
         ("honest: 4 threads", with(4, Optimisation::All)),
         ("honest: basic graph optimisation", with(1, Optimisation::Basic)),

@@ -140,7 +140,9 @@ enum Change {
         ballot: Box<Ballot>,
     },
     /// What is there of the lane is claimed.
-    Claim { lane: LaneEpoch },
+    Claim {
+        lane: LaneEpoch,
+    },
     /// The lane's leaves up to this value are needed until then.
     Release {
         lane: LaneEpoch,
@@ -150,7 +152,9 @@ enum Change {
         over: bool,
     },
     /// What is needed no longer goes.
-    Prune { now: u64 },
+    Prune {
+        now: u64,
+    },
 }
 
 /// What came of a change.
@@ -458,11 +462,7 @@ fn leaf_key(origin: &WorkOrigin) -> Option<[u8; 22]> {
     else {
         return None;
     };
-    let lane = LaneEpoch {
-        channel,
-        epoch,
-        lane,
-    };
+    let lane = LaneEpoch { channel, epoch, lane };
     Some(lane.leaf(sequence))
 }
 

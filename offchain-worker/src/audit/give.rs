@@ -45,7 +45,9 @@ impl Payloads for EvidenceStore {
     }
 
     fn preimages(&self, receipt: H256) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, EvidenceError> {
-        Ok(self.get(receipt)?.map(|evidence| (evidence.outputs, evidence.probe)))
+        Ok(self
+            .get(receipt)?
+            .map(|evidence| (evidence.outputs, evidence.probe)))
     }
 }
 

@@ -12,8 +12,8 @@ use super::{
 use crate::net::content::MeshPeers;
 use codec::{DecodeAll, Encode};
 use llmesh_chain::{
-    BlockNumber, ChainApi, ChainAudit, ChainDuty, ChainError, ChainModel, HeadState, NodeClient, Signer, Wait,
-    calls,
+    BlockNumber, ChainApi, ChainAudit, ChainDuty, ChainError, ChainModel, HeadState, NodeClient, Signer,
+    Wait, calls,
 };
 use llmesh_content::{ContentId, FetchOptions, Store};
 use llmesh_engine::{EngineError, Executor, ModelRef, RunRequest};
@@ -375,8 +375,7 @@ impl Task {
                 self.parts.counters.busy_us.fetch_add(took, Ordering::Relaxed);
                 let seed = stage_seed(self.record().seed, self.record().stage);
                 let outputs = execution.outputs.encode();
-                let sketched =
-                    tokio::task::spawn_blocking(move || sketch(seed, execution.compared())).await;
+                let sketched = tokio::task::spawn_blocking(move || sketch(seed, execution.compared())).await;
                 let sketched = sketched.map_err(|e| Undone::Other(e.to_string()))?;
                 Ok((Finding::Ran(sketched), outputs))
             }

@@ -20,9 +20,9 @@ mod judge_tests;
 mod keeper;
 
 pub use evidence::{Ballot, Evidence, EvidenceError, EvidenceStore, LaneEpoch};
+pub(crate) use give::Giver;
 pub use give::Payloads;
 pub use keeper::Counters;
-pub(crate) use give::Giver;
 pub(crate) use keeper::{Keeper, Parts};
 
 use llmesh_engine::Executor;

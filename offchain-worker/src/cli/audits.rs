@@ -47,7 +47,11 @@ async fn list(
     all: bool,
     from: AuditId,
 ) -> Result<(), CliError> {
-    let who = if all { None } else { Some(context.account(account)?) };
+    let who = if all {
+        None
+    } else {
+        Some(context.account(account)?)
+    };
     let client = context.connect().await?;
     let mut audits: Vec<(AuditId, ChainAudit)> = Vec::new();
     let mut next = from;
@@ -103,10 +107,7 @@ async fn show(context: &Context, id: AuditId) -> Result<(), CliError> {
         ))
     })?;
     let tolerance = match audit.model {
-        Some(version) => client
-            .model_version(version)
-            .await?
-            .map(|m| m.manifest.tolerance),
+        Some(version) => client.model_version(version).await?.map(|m| m.manifest.tolerance),
         None => None,
     };
     let mut document = to_json(id, &audit);

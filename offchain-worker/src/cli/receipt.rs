@@ -67,8 +67,7 @@ pub(super) fn run(json: bool, command: ReceiptCommand) -> Result<(), CliError> {
 
 /// The receipt in a file; nothing of it is checked.
 pub(super) fn read_receipt(file: &Path) -> Result<SignedReceipt, CliError> {
-    llmesh_proofs::json::parse(&read(file)?)
-        .map_err(|e| CliError::Failed(format!("{}: {e}", file.display())))
+    llmesh_proofs::json::parse(&read(file)?).map_err(|e| CliError::Failed(format!("{}: {e}", file.display())))
 }
 
 fn read(file: &Path) -> Result<String, CliError> {

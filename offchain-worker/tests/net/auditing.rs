@@ -140,10 +140,19 @@ async fn a_verifier_that_is_shown_nothing_says_so_in_the_end() {
     })
     .await;
     // As long as there is time they ask again.
-    assert!(world.state().audits[&audit].audit.members.iter().all(|m| m.ballot.is_none()));
+    assert!(
+        world.state().audits[&audit]
+            .audit
+            .members
+            .iter()
+            .all(|m| m.ballot.is_none())
+    );
     world.hurry(audit);
     for vote in votes(&world, audit).await {
-        assert_eq!((vote.finding, vote.preimages), (Finding::NoInput, Preimages::Missing));
+        assert_eq!(
+            (vote.finding, vote.preimages),
+            (Finding::NoInput, Preimages::Missing)
+        );
     }
     assert_eq!(verifiers.each_ref().map(|v| v.executor.runs()), [0, 0]);
     stop([client, server]).await;

@@ -6,9 +6,7 @@ use codec::DecodeAll;
 use llmesh_chain::{AccountId, Arg, Call, ChainAudit, ChainDuty, H256, Signer};
 use llmesh_primitives::{
     AuditId, Claim, Sketch, WorkOrigin,
-    attestation::{
-        Audit, AuditState, Batch, BatchOrigin, Duty, DutyItem, Member, Preimages, Subject, Vote,
-    },
+    attestation::{Audit, AuditState, Batch, BatchOrigin, Duty, DutyItem, Member, Preimages, Subject, Vote},
 };
 use llmesh_proofs::{Opening, audit::ballot};
 use sp_runtime::AccountId32;
@@ -47,6 +45,7 @@ impl World {
                 round: 3,
                 state: AuditState::Opening { until },
                 seed: H256::repeat_byte(0x5e),
+                rate: sp_runtime::Perbill::from_percent(5),
                 receipt: None,
                 model: None,
                 stage: 0,
@@ -203,12 +202,11 @@ impl World {
                 assert_eq!(member.ballot, Some(expected), "the vote opens the ballot");
                 member.vote = Some(vote);
                 if audit.members.iter().all(|m| m.vote.is_some()) {
-                    audit.state =
-                        AuditState::Finished(if vote.preimages == Preimages::Good {
-                            llmesh_primitives::Verdict::Match
-                        } else {
-                            llmesh_primitives::Verdict::Inconclusive
-                        });
+                    audit.state = AuditState::Finished(if vote.preimages == Preimages::Good {
+                        llmesh_primitives::Verdict::Match
+                    } else {
+                        llmesh_primitives::Verdict::Inconclusive
+                    });
                 }
             }
             name => panic!("{name} is not in this chain"),

@@ -1,7 +1,7 @@
 //! Workers in a real mesh on loopback, on a chain in memory: requests, payments, failures, and what hostile peers try.
 
-mod audits;
 mod auditing;
+mod audits;
 mod world;
 
 use bytes::Bytes;

@@ -1,5 +1,6 @@
 //! A chain in memory with a few hosts, one model and real channels, and workers in a real mesh on loopback.
 
+use crate::audits::Running;
 use codec::{Decode, DecodeAll, Encode};
 use llmesh_chain::{
     AccountId, Arg, Balance, BlockRef, Call, ChainError, ChainEvent, ChainModel, ChainProperties, H256,
@@ -8,11 +9,11 @@ use llmesh_chain::{
 use llmesh_engine::{EngineError, Execution, Executor, ModelRef, RunRequest};
 use llmesh_mesh::{Multiaddr, PeerId};
 use llmesh_primitives::{
-    AuditId, Channel, ChannelId, ChannelState, Claim, ContentId, Dim, ElementType, Lane, LaneId, MESH, ModelManifest,
-    ModelSignature, ModelVersion, OfferTerms, OriginFormat, Priority, RuntimeClass, StakeAccount, Tensor,
-    TensorSpec, Tensors, VersionStatus, WorkerRecord, api::HostStatus, attestation::AttestationStatus,
+    AuditId, Channel, ChannelId, ChannelState, Claim, ContentId, Dim, ElementType, Lane, LaneId, MESH,
+    ModelManifest, ModelSignature, ModelVersion, OfferTerms, OriginFormat, Priority, RuntimeClass,
+    StakeAccount, Tensor, TensorSpec, Tensors, VersionStatus, WorkerRecord, api::HostStatus,
+    attestation::AttestationStatus,
 };
-use crate::audits::Running;
 use llmesh_worker::{
     audit::{Auditing, EvidenceStore, Payloads},
     net::{Engines, Net, NetConfig, NetError},

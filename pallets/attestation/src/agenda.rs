@@ -16,7 +16,7 @@ use llmesh_primitives::{
 };
 use sp_core::H256;
 use sp_runtime::{
-    BoundedVec, Saturating,
+    BoundedVec, Perbill, Saturating,
     traits::{One, Zero},
 };
 
@@ -115,6 +115,7 @@ impl<T: Config> Pallet<T> {
         round: Round,
         state: AuditState<BlockNumberFor<T>>,
         seed: H256,
+        rate: Perbill,
         model: Option<ModelVersionId>,
     ) -> (AuditId, AuditOf<T>) {
         let id = NextAudit::<T>::mutate(|next| {
@@ -138,6 +139,7 @@ impl<T: Config> Pallet<T> {
             round,
             state,
             seed,
+            rate,
             receipt: None,
             model,
             stage: 0,

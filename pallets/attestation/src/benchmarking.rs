@@ -146,7 +146,15 @@ fn begun<T: Config>(subject: Subject<AccountId32>) -> AuditId {
         until: Pallet::<T>::window_end(),
     };
     let round = CurrentRound::<T>::get();
-    let (id, _) = Pallet::<T>::start_audit(host(), subject, round, state, H256::repeat_byte(5), None);
+    let (id, _) = Pallet::<T>::start_audit(
+        host(),
+        subject,
+        round,
+        state,
+        H256::repeat_byte(5),
+        Perbill::one(),
+        None,
+    );
     id
 }
 
@@ -356,7 +364,7 @@ mod benchmarks {
         {
             let (found, _) = Pallet::<T>::has_candidate(round, &host());
             assert!(found);
-            Pallet::<T>::begin_audits(id, &batch, round, H256::repeat_byte(1), points);
+            Pallet::<T>::begin_audits(id, &batch, round, H256::repeat_byte(1), Perbill::one(), points);
         }
         assert_eq!(NextAudit::<T>::get(), AuditId::from(k));
     }

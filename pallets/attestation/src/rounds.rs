@@ -20,7 +20,7 @@ use llmesh_primitives::{
 use llmesh_proofs::sampling;
 use sp_core::H256;
 use sp_runtime::{
-    AccountId32,
+    AccountId32, Perbill,
     traits::{BlakeTwo256, Hash},
 };
 
@@ -245,18 +245,19 @@ impl<T: Config> Pallet<T> {
             return (true, T::WeightInfo::draw_batch(looked_at, 0));
         }
         let seed = sampling::draw_seed(randomness, id);
+        let rate = sampling::rate(T::Reputation::score(&host));
         let points = sampling::points(
             seed,
             batch.receipts,
             batch.from..batch.to,
-            sampling::rate(T::Reputation::score(&host)),
+            rate,
             T::MaxSamples::get(),
         );
         let count = points.len() as u32;
         if !Self::has_room(count) {
             return (false, T::WeightInfo::draw_batch(looked_at, 0));
         }
-        Self::begin_audits(id, batch, round, seed, points);
+        Self::begin_audits(id, batch, round, seed, rate, points);
         (true, T::WeightInfo::draw_batch(looked_at, count))
     }
 
@@ -266,6 +267,7 @@ impl<T: Config> Pallet<T> {
         batch: &Batch<T::AccountId>,
         round: Round,
         seed: H256,
+        rate: Perbill,
         points: Vec<u128>,
     ) {
         Self::deposit_event(Event::BatchDrawn {
@@ -294,7 +296,7 @@ impl<T: Config> Pallet<T> {
                 until: Self::window_end(),
             };
             let seed = sampling::audit_seed(seed, index as u32);
-            Self::start_audit(batch.host.clone(), subject, round, state, seed, model);
+            Self::start_audit(batch.host.clone(), subject, round, state, seed, rate, model);
         }
     }
 
@@ -367,7 +369,8 @@ impl<T: Config> Pallet<T> {
             until: Self::window_end(),
         };
         let subject = Subject::Challenge { by, deposit };
-        let (audit, mut record) = Self::start_audit(host, subject, round, state, seed, Some(model));
+        let (audit, mut record) =
+            Self::start_audit(host, subject, round, state, seed, Perbill::one(), Some(model));
         record.receipt = Some(receipt);
         Receipts::<T>::insert(hash, Some(audit));
         Self::deposit_event(Event::ChallengeStarted { challenge: id, audit });

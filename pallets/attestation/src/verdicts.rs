@@ -18,15 +18,9 @@ use frame_system::pallet_prelude::BlockNumberFor;
 use llmesh_primitives::{
     AuditId, Verdict,
     attestation::{AuditState, Subject, Withheld},
-    traits::{
-        Conduct, ModelRegistry, ReputationProvider, ReputationSink, StakeProvider, VerdictHandler,
-        VerifierPool,
-    },
+    traits::{Conduct, ModelRegistry, ReputationSink, StakeProvider, VerdictHandler, VerifierPool},
 };
-use llmesh_proofs::{
-    audit::{self as proof_audit, Outcome, Role, Tally},
-    sampling::rate,
-};
+use llmesh_proofs::audit::{self as proof_audit, Outcome, Role, Tally};
 use sp_core::H256;
 use sp_runtime::{DispatchResult, Perbill, Saturating};
 
@@ -268,8 +262,8 @@ impl<T: Config> Pallet<T> {
     fn reward(audit: &AuditOf<T>, slashed: u128, right: usize) -> u128 {
         let fee = audit.receipt.as_ref().map_or(0, |receipt| receipt.fee);
         let of_drawn = |fee: u128| {
-            let rate = rate(T::Reputation::score(&audit.host));
-            let budget = rate
+            let budget = audit
+                .rate
                 .saturating_reciprocal_mul_floor(REWARD_SHARE.mul_floor(fee))
                 .saturating_add(slashed);
             fee.min(budget.checked_div(right as u128).unwrap_or_default())

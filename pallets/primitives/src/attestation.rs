@@ -12,7 +12,7 @@ use crate::{JobId, ModelVersionId, Receipt, channel::ChannelId, channel::LaneId}
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use sp_core::{ConstU32, H256, bounded::BoundedVec};
-use sp_runtime::AccountId32;
+use sp_runtime::{AccountId32, Perbill};
 
 /// Integers in a sketch.
 pub const SKETCH_SIZE: usize = 16;
@@ -208,6 +208,8 @@ pub struct Audit<AccountId, BlockNumber> {
     pub state: AuditState<BlockNumber>,
     /// The draw's seed; committee and sketches follow from it.
     pub seed: H256,
+    /// The part of the host's receipts that was drawn when this one was; all for a challenge.
+    pub rate: Perbill,
     /// The receipt, once it was shown.
     pub receipt: Option<Receipt>,
     /// The version of the receipt's model.

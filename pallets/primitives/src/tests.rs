@@ -413,7 +413,7 @@ mod receipts {
 
 mod vouchers {
     use super::*;
-    use crate::{Claim, SignedVoucher, Voucher};
+    use crate::{SignedVoucher, Voucher};
     use sp_core::{Pair, ecdsa, ed25519, sr25519};
     use sp_runtime::{AccountId32, MultiSignature, MultiSigner, traits::IdentifyAccount};
 

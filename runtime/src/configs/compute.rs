@@ -2,8 +2,8 @@
 
 use super::{governance::dynamic_params, system::TreasuryAccount};
 use crate::{
-    Attestation, Balance, Balances, MeshStaking, ModelRegistry, Reputation, Runtime, RuntimeCall, RuntimeHoldReason,
-    Session, Settlement, Timestamp,
+    Attestation, Balance, Balances, MeshStaking, ModelRegistry, Reputation, Runtime, RuntimeCall,
+    RuntimeHoldReason, Session, Settlement, Timestamp,
     constants::{
         currency::{EXISTENTIAL_DEPOSIT, MESH, deposit},
         limits::MAXIMUM_BLOCK_WEIGHT,
@@ -159,8 +159,9 @@ parameter_types! {
     pub const FalseVoteSlash: Perbill = Perbill::from_percent(2);
     /// The pool gets 20 % of every fee, so this is 5 % of a host's fees.
     pub const BonusShare: Perbill = Perbill::from_percent(25);
-    /// A fifth of a block for rounds, draws and deadlines.
-    pub AttestationWeight: Weight = Perbill::from_percent(20) * MAXIMUM_BLOCK_WEIGHT;
+    /// More than half of a block for rounds, draws and deadlines: the end of the largest audit, in which everybody is slashed,
+    /// has to fit. Hardly any block has one.
+    pub AttestationWeight: Weight = Perbill::from_percent(55) * MAXIMUM_BLOCK_WEIGHT;
 }
 
 /// Index of the present BABE epoch.

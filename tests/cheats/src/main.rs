@@ -74,10 +74,11 @@ async fn main() -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
 
-    let client: Arc<dyn NodeClient> =
-        Arc::new(RpcNodeClient::websocket(&args.node, ClientConfig::default()));
+    let client: Arc<dyn NodeClient> = Arc::new(RpcNodeClient::websocket(&args.node, ClientConfig::default()));
     let signer = Signer::from_secret(&args.suri)?;
-    let engine = |config| Engine::start(ModelStore::open(models_folder(&args.base_path))?, config).map_err(Failure::from);
+    let engine = |config| {
+        Engine::start(ModelStore::open(models_folder(&args.base_path))?, config).map_err(Failure::from)
+    };
     let honest: Arc<dyn Executor> = Arc::new(engine(EngineConfig {
         threads: args.capacity,
         ..EngineConfig::default()
@@ -85,7 +86,11 @@ async fn main() -> Result<(), Failure> {
     let verifier: Arc<dyn Executor> = Arc::new(engine(EngineConfig::verifier())?);
     let evidence = EvidenceStore::open(&evidence_folder(&args.base_path), 1 << 30)?;
     let serving: Arc<dyn Executor> = match args.how {
-        How::OtherModel => Arc::new(Substitute::new(honest, &args.base_path, weights::Change::Reversed)),
+        How::OtherModel => Arc::new(Substitute::new(
+            honest,
+            &args.base_path,
+            weights::Change::Reversed,
+        )),
         How::Int8 => Arc::new(Substitute::new(honest, &args.base_path, weights::Change::Int8)),
         How::LazyVerifier | How::Withhold => honest,
     };
@@ -236,7 +241,12 @@ impl Executor for Lazy {
             // All elements the first one: valid wherever the real input was.
             let size = tensor.element_type.size() as usize;
             let (first, length) = (tensor.data.iter().take(size).copied(), tensor.data.len());
-            let same: Vec<u8> = first.collect::<Vec<_>>().into_iter().cycle().take(length).collect();
+            let same: Vec<u8> = first
+                .collect::<Vec<_>>()
+                .into_iter()
+                .cycle()
+                .take(length)
+                .collect();
             tensor.data = same.try_into().map_err(|_| EngineError::Stopped)?;
         }
         let inputs = Tensors::try_from(inputs).map_err(|_| EngineError::Stopped)?;

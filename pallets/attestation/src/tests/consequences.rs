@@ -119,7 +119,7 @@ fn a_host_whose_record_is_gone_can_be_convicted_all_the_same() {
 fn no_member_gets_more_than_a_part_of_the_pool() {
     build_and_execute(6, || {
         // The pool has 6,400.
-        lane_work(&host(), &[500 * FEE]);
+        lane_work(&host(), &[5_000 * FEE]);
         run_to_round(2);
         let available = POOL_FUNDS - 1_000_000;
         run_until_done();
@@ -127,6 +127,40 @@ fn no_member_gets_more_than_a_part_of_the_pool() {
         let first = available / 64;
         assert_eq!(free(&one) - 1_000 * FEE, first);
         assert_eq!(free(&two) - 1_000 * FEE, (available - first) / 64);
+    });
+}
+
+#[test]
+fn members_share_a_part_of_the_fees_that_a_drawn_one_stands_for() {
+    build_and_execute(6, || {
+        // One receipt in twenty is drawn: 15 % of twenty fees are more than two members can get.
+        world(|w| w.scores.insert(host(), sp_runtime::Perbill::from_percent(95)));
+        lane_work(&host(), &[FEE; 40]);
+        run_to_round(2);
+        let count = crate::NextAudit::<Test>::get();
+        assert!((1..=3).contains(&count));
+        let before = free(&pool());
+        run_until_done();
+        assert_eq!(before - free(&pool()), u128::from(count) * 2 * FEE);
+    });
+    build_and_execute(6, || {
+        // One in five: 75 % of the fee for the two.
+        world(|w| w.scores.insert(host(), sp_runtime::Perbill::from_percent(80)));
+        lane_work(&host(), &[FEE; 5]);
+        run_to_round(2);
+        assert_eq!(crate::NextAudit::<Test>::get(), 1);
+        let before = free(&pool());
+        run_until_done();
+        assert_eq!(before - free(&pool()), FEE * 3 / 4);
+    });
+    build_and_execute(20, || {
+        // A conviction pays out of what the host has lost as well.
+        goes(&host(), Way::Cheats);
+        let id = drawn_lane();
+        let before = free(&pool());
+        run_until_done();
+        assert_eq!(verdict(id), Verdict::Mismatch);
+        assert_eq!(before - free(&pool()), 15 * FEE);
     });
 }
 
@@ -148,16 +182,20 @@ fn an_empty_pool_pays_nothing_and_stops_nothing() {
 #[test]
 fn a_fee_beyond_what_was_paid_is_not_paid_to_verifiers() {
     build_and_execute(6, || {
-        // The host states a leaf worth a fortune and is paid one planck of it, by itself.
+        // The host states a leaf worth a fortune and is paid 100 planck of it, by itself.
         let receipt = signed_receipt(&host(), &client(), 1, 1_000_000 * FEE);
         let tree = llmesh_proofs::merkle::Tree::new(vec![(receipt.hash(), 1_000_000 * FEE)]).unwrap();
-        Attestation::on_claimed(&host(), 5, 1, 2, &client(), &tree.work(), 1, 0, 1);
+        Attestation::on_claimed(&host(), 5, 1, 2, &client(), &tree.work(), 1, 0, 100);
         world(|w| w.trees.insert(0, (tree, vec![receipt])));
         run_to_round(2);
         let before = free(&pool());
         run_until_done();
         assert_eq!(verdict(0), Verdict::Match);
-        assert_eq!(before - free(&pool()), 2);
+        assert_eq!(
+            before - free(&pool()),
+            14,
+            "two times a half of 15 % of what was paid"
+        );
     });
 }
 

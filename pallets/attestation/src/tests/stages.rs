@@ -259,7 +259,7 @@ fn who_does_not_reveal_loses_reputation_and_the_rest_decides() {
         assert_eq!(audit(id).stage, 0);
         assert_eq!(conduct_of(&seats[0]), [Conduct::Timeout]);
         assert_eq!(free(&seats[0]), 1_000 * FEE);
-        assert_eq!(free(&seats[1]), 1_001 * FEE);
+        assert_eq!(free(&seats[1]), 1_000 * FEE + FEE * 15 / 100);
     });
 }
 
