@@ -12,9 +12,9 @@ export const CHEATS = [
   { name: 'lazy-verifier', key: 'Dave//stash', cheat: 'lazy-verifier' },
 ];
 
-/** Rounds of 40 seconds, and 40 seconds for each step of an audit, so that cheats are convicted within minutes. */
+/** Rounds of 24 seconds, and 40 seconds for each step of an audit, so that cheats are convicted within minutes. */
 export function quickRounds(patch) {
-  Object.assign(patch.timing, { epochDuration: 20, auditWindow: 20, auditQuorum: 2 });
+  Object.assign(patch.timing, { epochDuration: 12, auditWindow: 20, auditQuorum: 2 });
 }
 
 /** A verdict as one word: `Match`, `Mismatch`, `WithheldReceipt`... */

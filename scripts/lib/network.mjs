@@ -337,14 +337,16 @@ export class Network {
   /**
    * Publishes a model in the name of //Eve, by the worker's command line; returns the version as JSON.
    *
+   * The tolerance is given, because to measure it takes a while.
+   *
    * @param {object} model `file`, `name`, and what else is not the default
    */
-  async publish({ file, name, version = '1.0.0', price, complexity, probe = '' }) {
+  async publish({ file, name, version = '1.0.0', price, complexity, probe = '', tolerance = '0.0005' }) {
     this.say(`publishing ${name} ${version}`);
     const author = new Worker(this.dir, { name: 'author', key: 'Eve', node: this.nodes[0] });
     const published = await author.cli(
       '--wait', 'finalized', 'model', 'publish', file, '--name', name, '--version', version, '--licence', 'Apache-2.0',
-      '--base-price', price, '--complexity', complexity, '--probe', probe,
+      '--base-price', price, '--complexity', complexity, '--probe', probe, '--tolerance', tolerance,
     );
     return published.model;
   }

@@ -38,8 +38,8 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-/// Longest wait for the node at start.
-const CHAIN_DEADLINE: Duration = Duration::from_secs(60);
+/// While the node is away at start, it is said so often.
+const SAY_EVERY: Duration = Duration::from_secs(30);
 /// Time for what is under way when the worker stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -97,8 +97,6 @@ pub enum NetError {
     Token(String),
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("the node did not name a final block within {} s: is it running and connected?", CHAIN_DEADLINE.as_secs())]
-    NoChain,
 }
 
 /// A worker in the mesh.
@@ -123,7 +121,7 @@ impl Net {
     /// Joins the mesh.
     ///
     /// # Errors
-    /// When keys, books, models or ports can not be had, or the node does not answer.
+    /// When keys, books, models or ports can not be had, or the node fails after it was there.
     pub async fn start(
         config: NetConfig,
         client: Arc<dyn NodeClient>,
@@ -152,10 +150,10 @@ impl Net {
             ..StoreConfig::default()
         };
         let store = Store::open(&models, store_config)?;
+        wait_for_chain(&*client).await;
         let genesis = client.genesis_hash().await?;
         auditing.evidence.bind(genesis)?;
         let chain = Arc::new(ChainView::new(client.clone()));
-        wait_for_chain(&*client).await?;
 
         let limits = PayeeLimits {
             lane: PayeePolicy {
@@ -546,12 +544,23 @@ impl llmesh_mesh::Service for Late {
     }
 }
 
-async fn wait_for_chain(client: &dyn NodeClient) -> Result<(), NetError> {
+/// Waits until the node has a final block, for as long as that takes: a worker that is started before its node, as after a
+/// power cut, is there when the node is.
+async fn wait_for_chain(client: &dyn NodeClient) {
     let mut finalized = client.follow_finalized();
-    let known = finalized.wait_for(|head| matches!(head, HeadState::At(_)));
-    match tokio::time::timeout(CHAIN_DEADLINE, known).await {
-        Ok(Ok(_)) => Ok(()),
-        _ => Err(NetError::NoChain),
+    loop {
+        let known = finalized.wait_for(|head| matches!(head, HeadState::At(_)));
+        let found = tokio::time::timeout(SAY_EVERY, known).await.map(|head| head.is_ok());
+        match found {
+            Ok(true) => return,
+            Ok(false) => {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                finalized = client.follow_finalized();
+            }
+            Err(_) => tracing::warn!(
+                "the node has not named a final block yet: the mesh is joined when it does. Is it running and connected?"
+            ),
+        }
     }
 }
 

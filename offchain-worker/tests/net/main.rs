@@ -99,6 +99,17 @@ async fn a_request_is_answered_paid_and_claimed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_comes_before_its_node_waits_for_it() {
+    let world = World::new();
+    world.leave();
+    let mut starting = Box::pin(asker(&world, "Ferdie", &[]));
+    let early = tokio::time::timeout(Duration::from_secs(1), &mut starting).await;
+    assert!(early.is_err(), "there is no chain yet");
+    world.block();
+    stop([starting.await]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_dies_in_mid_request_costs_time_and_nothing_else() {
     let world = World::new();
     let first = host(&world, "Alice", &[]).await;

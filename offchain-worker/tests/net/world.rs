@@ -88,6 +88,11 @@ impl World {
         self.state.lock().unwrap()
     }
 
+    /// The node is away until the next block.
+    pub fn leave(&self) {
+        self.heads.send_replace(HeadState::Waiting);
+    }
+
     /// Makes a block, which is final at once.
     pub fn block(&self) {
         let number = {
