@@ -232,9 +232,7 @@ pub trait ChainApi: NodeClient {
     async fn audit(&self, id: AuditId) -> Result<Option<ChainAudit>, ChainError> {
         decode(
             "an audit",
-            &self
-                .call_api("AttestationApi_audit", id.encode(), None)
-                .await?,
+            &self.call_api("AttestationApi_audit", id.encode(), None).await?,
         )
     }
 
@@ -257,9 +255,7 @@ pub trait ChainApi: NodeClient {
     async fn batch(&self, id: BatchId) -> Result<Option<ChainBatch>, ChainError> {
         decode(
             "a batch of work",
-            &self
-                .call_api("AttestationApi_batch", id.encode(), None)
-                .await?,
+            &self.call_api("AttestationApi_batch", id.encode(), None).await?,
         )
     }
 }

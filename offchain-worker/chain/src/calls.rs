@@ -2,8 +2,8 @@
 
 use crate::{AccountId, Arg, Call, H256};
 use llmesh_primitives::{
-    AuditId, Sketch, attestation::Vote, ChannelId, Claim, FailureReason, JobId, JobParams, LaneId, ModelManifest, ModelVersionId, OfferTerms,
-    SemVer, Tensors, WorkerRecord,
+    AuditId, ChannelId, Claim, FailureReason, JobId, JobParams, LaneId, ModelManifest, ModelVersionId,
+    OfferTerms, SemVer, Sketch, Tensors, WorkerRecord, attestation::Vote,
 };
 use llmesh_proofs::{Opening, SignedReceipt};
 use sp_core::crypto::AccountId32;

@@ -550,7 +550,9 @@ async fn wait_for_chain(client: &dyn NodeClient) {
     let mut finalized = client.follow_finalized();
     loop {
         let known = finalized.wait_for(|head| matches!(head, HeadState::At(_)));
-        let found = tokio::time::timeout(SAY_EVERY, known).await.map(|head| head.is_ok());
+        let found = tokio::time::timeout(SAY_EVERY, known)
+            .await
+            .map(|head| head.is_ok());
         match found {
             Ok(true) => return,
             Ok(false) => {

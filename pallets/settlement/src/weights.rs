@@ -1,10 +1,7 @@
 //! Weights of `pallet_settlement`, measured by `scripts/benchmark`.
 //!
-//! Date: 2026-11-23, steps: 10, repeats: 5, worst case of the map's size: 1000000.
+//! Date: 2026-11-23, steps: 8, repeats: 5, worst case of the map's size: 1000000.
 //! CPU: AMD EPYC.
-//!
-//! The weights of the calls (channels) are ESTIMATES, to be measured: database accesses are counted from the code, times
-//! are those of the measured operations inside a call, doubled.
 
 #![cfg_attr(rustfmt, rustfmt_skip)]
 #![allow(unused_parens, unused_imports, missing_docs)]
@@ -18,17 +15,17 @@ pub trait WeightInfo {
     fn release() -> Weight;
     fn pay() -> Weight;
     fn note_utilisation() -> Weight;
-    fn open_channel(n: u32) -> Weight;
+    fn open_channel(n: u32, ) -> Weight;
     fn add_lane() -> Weight;
     fn fund_lane() -> Weight;
     fn extend() -> Weight;
     fn claim() -> Weight;
-    fn claim_batch(n: u32) -> Weight;
-    fn refuse_claims(n: u32) -> Weight;
+    fn claim_batch(n: u32, ) -> Weight;
+    fn refuse_claims(n: u32, ) -> Weight;
     fn release_lane() -> Weight;
     fn close() -> Weight;
-    fn settle(n: u32) -> Weight;
-    fn reopen(o: u32, n: u32) -> Weight;
+    fn settle(n: u32, ) -> Weight;
+    fn reopen(o: u32, n: u32, ) -> Weight;
 }
 
 /// Weights for `pallet_settlement` using the runtime's database weights.
@@ -37,14 +34,14 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `System::Account` (r:1 w:1)
     /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
     /// Storage: `Balances::Holds` (r:1 w:1)
-    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(247), added: 2722, mode: `MaxEncodedLen`)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(301), added: 2776, mode: `MaxEncodedLen`)
     /// Storage: `Settlement::Held` (r:1 w:1)
     /// Proof: `Settlement::Held` (`max_values`: None, `max_size`: Some(64), added: 2539, mode: `MaxEncodedLen`)
     /// Storage: `Settlement::TotalHeld` (r:1 w:1)
     /// Proof: `Settlement::TotalHeld` (`max_values`: Some(1), `max_size`: Some(16), added: 511, mode: `MaxEncodedLen`)
     fn hold() -> Weight {
-        // Minimum execution time: 340_988_000 picoseconds.
-        Weight::from_parts(564_081_000, 0)
+        // Minimum execution time: 338_815_000 picoseconds.
+        Weight::from_parts(565_613_000, 0)
             .saturating_add(T::DbWeight::get().reads(4_u64))
             .saturating_add(T::DbWeight::get().writes(4_u64))
     }
@@ -55,10 +52,10 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `System::Account` (r:1 w:1)
     /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
     /// Storage: `Balances::Holds` (r:1 w:1)
-    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(247), added: 2722, mode: `MaxEncodedLen`)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(301), added: 2776, mode: `MaxEncodedLen`)
     fn release() -> Weight {
-        // Minimum execution time: 277_484_000 picoseconds.
-        Weight::from_parts(392_726_000, 0)
+        // Minimum execution time: 276_321_000 picoseconds.
+        Weight::from_parts(334_068_000, 0)
             .saturating_add(T::DbWeight::get().reads(4_u64))
             .saturating_add(T::DbWeight::get().writes(4_u64))
     }
@@ -67,104 +64,246 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `Settlement::TotalHeld` (r:1 w:1)
     /// Proof: `Settlement::TotalHeld` (`max_values`: Some(1), `max_size`: Some(16), added: 511, mode: `MaxEncodedLen`)
     /// Storage: `Balances::Holds` (r:1 w:1)
-    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(247), added: 2722, mode: `MaxEncodedLen`)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(301), added: 2776, mode: `MaxEncodedLen`)
     /// Storage: `System::Account` (r:4 w:4)
     /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
     /// Storage: `MeshStaking::Operators` (r:1 w:0)
     /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::PoolCut` (r:1 w:1)
+    /// Proof: `Settlement::PoolCut` (`max_values`: None, `max_size`: Some(64), added: 2539, mode: `MaxEncodedLen`)
     fn pay() -> Weight {
-        // Minimum execution time: 723_047_000 picoseconds.
-        Weight::from_parts(810_387_000, 0)
-            .saturating_add(T::DbWeight::get().reads(8_u64))
-            .saturating_add(T::DbWeight::get().writes(7_u64))
+        // Minimum execution time: 726_422_000 picoseconds.
+        Weight::from_parts(792_440_000, 0)
+            .saturating_add(T::DbWeight::get().reads(9_u64))
+            .saturating_add(T::DbWeight::get().writes(8_u64))
     }
     /// Storage: `Settlement::Demand` (r:1 w:1)
     /// Proof: `Settlement::Demand` (`max_values`: None, `max_size`: Some(28), added: 2503, mode: `MaxEncodedLen`)
     fn note_utilisation() -> Weight {
-        // Minimum execution time: 65_318_000 picoseconds.
-        Weight::from_parts(88_842_000, 0)
+        // Minimum execution time: 66_510_000 picoseconds.
+        Weight::from_parts(71_657_000, 0)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
-    /// Estimate: to be measured by `scripts/benchmark`. The range of component `n` is as in the benchmark.
-    fn open_channel(n: u32) -> Weight {
-        Weight::from_parts(1_500_000_000, 0)
-            .saturating_add(Weight::from_parts(400_000_000, 0).saturating_mul(n.into()))
+    /// Storage: `Settlement::NextChannelId` (r:1 w:1)
+    /// Proof: `Settlement::NextChannelId` (`max_values`: Some(1), `max_size`: Some(8), added: 503, mode: `MaxEncodedLen`)
+    /// Storage: `Timing::ChallengeWindow` (r:1 w:0)
+    /// Proof: `Timing::ChallengeWindow` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::PayerChannels` (r:1 w:1)
+    /// Proof: `Settlement::PayerChannels` (`max_values`: None, `max_size`: Some(562), added: 3037, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Operators` (r:16 w:0)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::ForfeitedBelow` (r:16 w:0)
+    /// Proof: `Settlement::ForfeitedBelow` (`max_values`: None, `max_size`: Some(56), added: 2531, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::HostLaneCount` (r:16 w:16)
+    /// Proof: `Settlement::HostLaneCount` (`max_values`: None, `max_size`: Some(52), added: 2527, mode: `MaxEncodedLen`)
+    /// Storage: `System::Account` (r:1 w:1)
+    /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `Balances::Holds` (r:1 w:1)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(301), added: 2776, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::Channels` (r:0 w:1)
+    /// Proof: `Settlement::Channels` (`max_values`: None, `max_size`: Some(2366), added: 4841, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::HostLanes` (r:0 w:16)
+    /// Proof: `Settlement::HostLanes` (`max_values`: None, `max_size`: Some(58), added: 2533, mode: `MaxEncodedLen`)
+    /// The range of component `n` is `[1, 16]`.
+    fn open_channel(n: u32, ) -> Weight {
+        // Minimum execution time: 734_094_000 picoseconds.
+        Weight::from_parts(807_022_410, 0)
+            // Standard error: 10_440_817
+            .saturating_add(Weight::from_parts(73_772_390, 0).saturating_mul(n.into()))
             .saturating_add(T::DbWeight::get().reads(5_u64))
             .saturating_add(T::DbWeight::get().reads((3_u64).saturating_mul(n.into())))
             .saturating_add(T::DbWeight::get().writes(5_u64))
             .saturating_add(T::DbWeight::get().writes((2_u64).saturating_mul(n.into())))
     }
-    /// Estimate: to be measured by `scripts/benchmark`.
+    /// Storage: `Settlement::Channels` (r:1 w:1)
+    /// Proof: `Settlement::Channels` (`max_values`: None, `max_size`: Some(2366), added: 4841, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Operators` (r:1 w:0)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::ForfeitedBelow` (r:1 w:0)
+    /// Proof: `Settlement::ForfeitedBelow` (`max_values`: None, `max_size`: Some(56), added: 2531, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::HostLaneCount` (r:1 w:1)
+    /// Proof: `Settlement::HostLaneCount` (`max_values`: None, `max_size`: Some(52), added: 2527, mode: `MaxEncodedLen`)
+    /// Storage: `System::Account` (r:1 w:1)
+    /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `Balances::Holds` (r:1 w:1)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(301), added: 2776, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::HostLanes` (r:0 w:1)
+    /// Proof: `Settlement::HostLanes` (`max_values`: None, `max_size`: Some(58), added: 2533, mode: `MaxEncodedLen`)
     fn add_lane() -> Weight {
-        Weight::from_parts(2_000_000_000, 0)
+        // Minimum execution time: 726_602_000 picoseconds.
+        Weight::from_parts(1_065_037_000, 0)
             .saturating_add(T::DbWeight::get().reads(6_u64))
             .saturating_add(T::DbWeight::get().writes(5_u64))
     }
-    /// Estimate: to be measured by `scripts/benchmark`.
+    /// Storage: `Settlement::Channels` (r:1 w:1)
+    /// Proof: `Settlement::Channels` (`max_values`: None, `max_size`: Some(2366), added: 4841, mode: `MaxEncodedLen`)
+    /// Storage: `System::Account` (r:1 w:1)
+    /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `Balances::Holds` (r:1 w:1)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(301), added: 2776, mode: `MaxEncodedLen`)
     fn fund_lane() -> Weight {
-        Weight::from_parts(1_500_000_000, 0)
+        // Minimum execution time: 411_373_000 picoseconds.
+        Weight::from_parts(501_126_000, 0)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
-    /// Estimate: to be measured by `scripts/benchmark`.
+    /// Storage: `Settlement::Channels` (r:1 w:1)
+    /// Proof: `Settlement::Channels` (`max_values`: None, `max_size`: Some(2366), added: 4841, mode: `MaxEncodedLen`)
+    /// Storage: `Timing::ChallengeWindow` (r:1 w:0)
+    /// Proof: `Timing::ChallengeWindow` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
     fn extend() -> Weight {
-        Weight::from_parts(300_000_000, 0)
+        // Minimum execution time: 245_065_000 picoseconds.
+        Weight::from_parts(336_261_000, 0)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
-    /// Estimate: to be measured by `scripts/benchmark`.
+    /// Storage: `System::BlockHash` (r:1 w:0)
+    /// Proof: `System::BlockHash` (`max_values`: None, `max_size`: Some(44), added: 2519, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::Channels` (r:1 w:1)
+    /// Proof: `Settlement::Channels` (`max_values`: None, `max_size`: Some(2366), added: 4841, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::ForfeitedBelow` (r:1 w:0)
+    /// Proof: `Settlement::ForfeitedBelow` (`max_values`: None, `max_size`: Some(56), added: 2531, mode: `MaxEncodedLen`)
+    /// Storage: `Balances::Holds` (r:1 w:1)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(301), added: 2776, mode: `MaxEncodedLen`)
+    /// Storage: `System::Account` (r:5 w:5)
+    /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Operators` (r:1 w:1)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::PoolCut` (r:1 w:1)
+    /// Proof: `Settlement::PoolCut` (`max_values`: None, `max_size`: Some(64), added: 2539, mode: `MaxEncodedLen`)
+    /// Storage: `Attestation::CurrentRound` (r:1 w:0)
+    /// Proof: `Attestation::CurrentRound` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
+    /// Storage: `Attestation::NextBatch` (r:1 w:1)
+    /// Proof: `Attestation::NextBatch` (`max_values`: Some(1), `max_size`: Some(8), added: 503, mode: `MaxEncodedLen`)
+    /// Storage: `Attestation::Batches` (r:0 w:1)
+    /// Proof: `Attestation::Batches` (`max_values`: None, `max_size`: Some(171), added: 2646, mode: `MaxEncodedLen`)
     fn claim() -> Weight {
-        Weight::from_parts(2_500_000_000, 0)
-            .saturating_add(T::DbWeight::get().reads(9_u64))
+        // Minimum execution time: 1_689_748_000 picoseconds.
+        Weight::from_parts(1_775_535_000, 0)
+            .saturating_add(T::DbWeight::get().reads(13_u64))
+            .saturating_add(T::DbWeight::get().writes(11_u64))
+    }
+    /// Storage: `System::BlockHash` (r:1 w:0)
+    /// Proof: `System::BlockHash` (`max_values`: None, `max_size`: Some(44), added: 2519, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::Channels` (r:128 w:128)
+    /// Proof: `Settlement::Channels` (`max_values`: None, `max_size`: Some(2366), added: 4841, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::ForfeitedBelow` (r:1 w:0)
+    /// Proof: `Settlement::ForfeitedBelow` (`max_values`: None, `max_size`: Some(56), added: 2531, mode: `MaxEncodedLen`)
+    /// Storage: `Balances::Holds` (r:128 w:128)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(301), added: 2776, mode: `MaxEncodedLen`)
+    /// Storage: `System::Account` (r:132 w:132)
+    /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Operators` (r:1 w:1)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::PoolCut` (r:1 w:1)
+    /// Proof: `Settlement::PoolCut` (`max_values`: None, `max_size`: Some(64), added: 2539, mode: `MaxEncodedLen`)
+    /// Storage: `Attestation::CurrentRound` (r:1 w:0)
+    /// Proof: `Attestation::CurrentRound` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
+    /// Storage: `Attestation::NextBatch` (r:1 w:1)
+    /// Proof: `Attestation::NextBatch` (`max_values`: Some(1), `max_size`: Some(8), added: 503, mode: `MaxEncodedLen`)
+    /// Storage: `Attestation::Batches` (r:0 w:128)
+    /// Proof: `Attestation::Batches` (`max_values`: None, `max_size`: Some(171), added: 2646, mode: `MaxEncodedLen`)
+    /// The range of component `n` is `[1, 128]`.
+    fn claim_batch(n: u32, ) -> Weight {
+        // Minimum execution time: 1_417_842_000 picoseconds.
+        Weight::from_parts(1_460_536_000, 0)
+            // Standard error: 33_045_043
+            .saturating_add(Weight::from_parts(1_097_004_533, 0).saturating_mul(n.into()))
+            .saturating_add(T::DbWeight::get().reads(10_u64))
+            .saturating_add(T::DbWeight::get().reads((3_u64).saturating_mul(n.into())))
             .saturating_add(T::DbWeight::get().writes(7_u64))
+            .saturating_add(T::DbWeight::get().writes((4_u64).saturating_mul(n.into())))
     }
-    /// Estimate: to be measured by `scripts/benchmark`. The range of component `n` is as in the benchmark.
-    fn claim_batch(n: u32) -> Weight {
-        Weight::from_parts(300_000_000, 0)
-            .saturating_add(Weight::from_parts(2_400_000_000, 0).saturating_mul(n.into()))
-            .saturating_add(T::DbWeight::get().reads(5_u64))
-            .saturating_add(T::DbWeight::get().reads((4_u64).saturating_mul(n.into())))
-            .saturating_add(T::DbWeight::get().writes(4_u64))
-            .saturating_add(T::DbWeight::get().writes((3_u64).saturating_mul(n.into())))
-    }
-    /// Estimate: to be measured by `scripts/benchmark`. The range of component `n` is as in the benchmark.
-    fn refuse_claims(n: u32) -> Weight {
-        Weight::from_parts(300_000_000, 0)
-            .saturating_add(Weight::from_parts(500_000_000, 0).saturating_mul(n.into()))
-            .saturating_add(T::DbWeight::get().reads(1_u64))
+    /// Storage: `System::BlockHash` (r:1 w:0)
+    /// Proof: `System::BlockHash` (`max_values`: None, `max_size`: Some(44), added: 2519, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::Channels` (r:128 w:0)
+    /// Proof: `Settlement::Channels` (`max_values`: None, `max_size`: Some(2366), added: 4841, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::ForfeitedBelow` (r:1 w:0)
+    /// Proof: `Settlement::ForfeitedBelow` (`max_values`: None, `max_size`: Some(56), added: 2531, mode: `MaxEncodedLen`)
+    /// The range of component `n` is `[1, 128]`.
+    fn refuse_claims(n: u32, ) -> Weight {
+        // Minimum execution time: 385_224_000 picoseconds.
+        Weight::from_parts(388_058_000, 0)
+            // Standard error: 4_250_131
+            .saturating_add(Weight::from_parts(143_922_980, 0).saturating_mul(n.into()))
+            .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().reads((1_u64).saturating_mul(n.into())))
     }
-    /// Estimate: to be measured by `scripts/benchmark`.
+    /// Storage: `Settlement::Channels` (r:1 w:1)
+    /// Proof: `Settlement::Channels` (`max_values`: None, `max_size`: Some(2366), added: 4841, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::HostLaneCount` (r:1 w:1)
+    /// Proof: `Settlement::HostLaneCount` (`max_values`: None, `max_size`: Some(52), added: 2527, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::HostLanes` (r:0 w:1)
+    /// Proof: `Settlement::HostLanes` (`max_values`: None, `max_size`: Some(58), added: 2533, mode: `MaxEncodedLen`)
     fn release_lane() -> Weight {
-        Weight::from_parts(500_000_000, 0)
-            .saturating_add(T::DbWeight::get().reads(3_u64))
+        // Minimum execution time: 242_361_000 picoseconds.
+        Weight::from_parts(351_714_000, 0)
+            .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
-    /// Estimate: to be measured by `scripts/benchmark`.
+    /// Storage: `Settlement::Channels` (r:1 w:1)
+    /// Proof: `Settlement::Channels` (`max_values`: None, `max_size`: Some(2366), added: 4841, mode: `MaxEncodedLen`)
+    /// Storage: `Timing::ChallengeWindow` (r:1 w:0)
+    /// Proof: `Timing::ChallengeWindow` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
     fn close() -> Weight {
-        Weight::from_parts(300_000_000, 0)
+        // Minimum execution time: 272_947_000 picoseconds.
+        Weight::from_parts(361_649_000, 0)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
-    /// Estimate: to be measured by `scripts/benchmark`. The range of component `n` is as in the benchmark.
-    fn settle(n: u32) -> Weight {
-        Weight::from_parts(1_800_000_000, 0)
-            .saturating_add(Weight::from_parts(250_000_000, 0).saturating_mul(n.into()))
+    /// Storage: `Settlement::Channels` (r:1 w:1)
+    /// Proof: `Settlement::Channels` (`max_values`: None, `max_size`: Some(2366), added: 4841, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::HostLaneCount` (r:16 w:16)
+    /// Proof: `Settlement::HostLaneCount` (`max_values`: None, `max_size`: Some(52), added: 2527, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::PayerChannels` (r:1 w:1)
+    /// Proof: `Settlement::PayerChannels` (`max_values`: None, `max_size`: Some(562), added: 3037, mode: `MaxEncodedLen`)
+    /// Storage: `System::Account` (r:1 w:1)
+    /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `Balances::Holds` (r:1 w:1)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(301), added: 2776, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::HostLanes` (r:0 w:16)
+    /// Proof: `Settlement::HostLanes` (`max_values`: None, `max_size`: Some(58), added: 2533, mode: `MaxEncodedLen`)
+    /// The range of component `n` is `[1, 16]`.
+    fn settle(n: u32, ) -> Weight {
+        // Minimum execution time: 804_558_000 picoseconds.
+        Weight::from_parts(1_035_140_375, 0)
+            // Standard error: 7_405_487
+            .saturating_add(Weight::from_parts(18_451_589, 0).saturating_mul(n.into()))
             .saturating_add(T::DbWeight::get().reads(4_u64))
-            .saturating_add(T::DbWeight::get().reads((2_u64).saturating_mul(n.into())))
+            .saturating_add(T::DbWeight::get().reads((1_u64).saturating_mul(n.into())))
             .saturating_add(T::DbWeight::get().writes(4_u64))
             .saturating_add(T::DbWeight::get().writes((2_u64).saturating_mul(n.into())))
     }
-    /// Estimate: to be measured by `scripts/benchmark`. The range of component `o`, `n` is as in the benchmark.
-    fn reopen(o: u32, n: u32) -> Weight {
-        Weight::from_parts(2_400_000_000, 0)
-            .saturating_add(Weight::from_parts(250_000_000, 0).saturating_mul(o.into()))
-            .saturating_add(Weight::from_parts(400_000_000, 0).saturating_mul(n.into()))
-            .saturating_add(T::DbWeight::get().reads(4_u64))
-            .saturating_add(T::DbWeight::get().reads((2_u64).saturating_mul(o.into())))
-            .saturating_add(T::DbWeight::get().reads((4_u64).saturating_mul(n.into())))
-            .saturating_add(T::DbWeight::get().writes(3_u64))
+    /// Storage: `Settlement::Channels` (r:1 w:1)
+    /// Proof: `Settlement::Channels` (`max_values`: None, `max_size`: Some(2366), added: 4841, mode: `MaxEncodedLen`)
+    /// Storage: `Timing::ChallengeWindow` (r:1 w:0)
+    /// Proof: `Timing::ChallengeWindow` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::HostLaneCount` (r:32 w:32)
+    /// Proof: `Settlement::HostLaneCount` (`max_values`: None, `max_size`: Some(52), added: 2527, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Operators` (r:16 w:0)
+    /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::ForfeitedBelow` (r:16 w:0)
+    /// Proof: `Settlement::ForfeitedBelow` (`max_values`: None, `max_size`: Some(56), added: 2531, mode: `MaxEncodedLen`)
+    /// Storage: `Settlement::HostLanes` (r:0 w:32)
+    /// Proof: `Settlement::HostLanes` (`max_values`: None, `max_size`: Some(58), added: 2533, mode: `MaxEncodedLen`)
+    /// Storage: `System::Account` (r:1 w:1)
+    /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `Balances::Holds` (r:1 w:1)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(301), added: 2776, mode: `MaxEncodedLen`)
+    /// The range of component `o` is `[1, 16]`.
+    /// The range of component `n` is `[1, 16]`.
+    fn reopen(o: u32, n: u32, ) -> Weight {
+        // Minimum execution time: 1_472_694_000 picoseconds.
+        Weight::from_parts(651_103_267, 0)
+            // Standard error: 14_451_913
+            .saturating_add(Weight::from_parts(59_658_811, 0).saturating_mul(o.into()))
+            // Standard error: 14_451_913
+            .saturating_add(Weight::from_parts(104_304_099, 0).saturating_mul(n.into()))
+            .saturating_add(T::DbWeight::get().reads(6_u64))
+            .saturating_add(T::DbWeight::get().reads((1_u64).saturating_mul(o.into())))
+            .saturating_add(T::DbWeight::get().reads((3_u64).saturating_mul(n.into())))
+            .saturating_add(T::DbWeight::get().writes(5_u64))
             .saturating_add(T::DbWeight::get().writes((2_u64).saturating_mul(o.into())))
             .saturating_add(T::DbWeight::get().writes((2_u64).saturating_mul(n.into())))
     }
@@ -172,93 +311,93 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 
 impl WeightInfo for () {
     fn hold() -> Weight {
-        Weight::from_parts(564_081_000, 0)
+        Weight::from_parts(565_613_000, 0)
             .saturating_add(ParityDbWeight::get().reads(4_u64))
             .saturating_add(ParityDbWeight::get().writes(4_u64))
     }
     fn release() -> Weight {
-        Weight::from_parts(392_726_000, 0)
+        Weight::from_parts(334_068_000, 0)
             .saturating_add(ParityDbWeight::get().reads(4_u64))
             .saturating_add(ParityDbWeight::get().writes(4_u64))
     }
     fn pay() -> Weight {
-        Weight::from_parts(810_387_000, 0)
-            .saturating_add(ParityDbWeight::get().reads(8_u64))
-            .saturating_add(ParityDbWeight::get().writes(7_u64))
+        Weight::from_parts(792_440_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(9_u64))
+            .saturating_add(ParityDbWeight::get().writes(8_u64))
     }
     fn note_utilisation() -> Weight {
-        Weight::from_parts(88_842_000, 0)
+        Weight::from_parts(71_657_000, 0)
             .saturating_add(ParityDbWeight::get().reads(1_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
-    fn open_channel(n: u32) -> Weight {
-        Weight::from_parts(1_500_000_000, 0)
-            .saturating_add(Weight::from_parts(400_000_000, 0).saturating_mul(n.into()))
+    fn open_channel(n: u32, ) -> Weight {
+        Weight::from_parts(807_022_410, 0)
+            .saturating_add(Weight::from_parts(73_772_390, 0).saturating_mul(n.into()))
             .saturating_add(ParityDbWeight::get().reads(5_u64))
             .saturating_add(ParityDbWeight::get().reads((3_u64).saturating_mul(n.into())))
             .saturating_add(ParityDbWeight::get().writes(5_u64))
             .saturating_add(ParityDbWeight::get().writes((2_u64).saturating_mul(n.into())))
     }
     fn add_lane() -> Weight {
-        Weight::from_parts(2_000_000_000, 0)
+        Weight::from_parts(1_065_037_000, 0)
             .saturating_add(ParityDbWeight::get().reads(6_u64))
             .saturating_add(ParityDbWeight::get().writes(5_u64))
     }
     fn fund_lane() -> Weight {
-        Weight::from_parts(1_500_000_000, 0)
+        Weight::from_parts(501_126_000, 0)
             .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
     fn extend() -> Weight {
-        Weight::from_parts(300_000_000, 0)
+        Weight::from_parts(336_261_000, 0)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn claim() -> Weight {
-        Weight::from_parts(2_500_000_000, 0)
-            .saturating_add(ParityDbWeight::get().reads(9_u64))
+        Weight::from_parts(1_775_535_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(13_u64))
+            .saturating_add(ParityDbWeight::get().writes(11_u64))
+    }
+    fn claim_batch(n: u32, ) -> Weight {
+        Weight::from_parts(1_460_536_000, 0)
+            .saturating_add(Weight::from_parts(1_097_004_533, 0).saturating_mul(n.into()))
+            .saturating_add(ParityDbWeight::get().reads(10_u64))
+            .saturating_add(ParityDbWeight::get().reads((3_u64).saturating_mul(n.into())))
             .saturating_add(ParityDbWeight::get().writes(7_u64))
+            .saturating_add(ParityDbWeight::get().writes((4_u64).saturating_mul(n.into())))
     }
-    fn claim_batch(n: u32) -> Weight {
-        Weight::from_parts(300_000_000, 0)
-            .saturating_add(Weight::from_parts(2_400_000_000, 0).saturating_mul(n.into()))
-            .saturating_add(ParityDbWeight::get().reads(5_u64))
-            .saturating_add(ParityDbWeight::get().reads((4_u64).saturating_mul(n.into())))
-            .saturating_add(ParityDbWeight::get().writes(4_u64))
-            .saturating_add(ParityDbWeight::get().writes((3_u64).saturating_mul(n.into())))
-    }
-    fn refuse_claims(n: u32) -> Weight {
-        Weight::from_parts(300_000_000, 0)
-            .saturating_add(Weight::from_parts(500_000_000, 0).saturating_mul(n.into()))
-            .saturating_add(ParityDbWeight::get().reads(1_u64))
+    fn refuse_claims(n: u32, ) -> Weight {
+        Weight::from_parts(388_058_000, 0)
+            .saturating_add(Weight::from_parts(143_922_980, 0).saturating_mul(n.into()))
+            .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().reads((1_u64).saturating_mul(n.into())))
     }
     fn release_lane() -> Weight {
-        Weight::from_parts(500_000_000, 0)
-            .saturating_add(ParityDbWeight::get().reads(3_u64))
+        Weight::from_parts(351_714_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
     fn close() -> Weight {
-        Weight::from_parts(300_000_000, 0)
+        Weight::from_parts(361_649_000, 0)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
-    fn settle(n: u32) -> Weight {
-        Weight::from_parts(1_800_000_000, 0)
-            .saturating_add(Weight::from_parts(250_000_000, 0).saturating_mul(n.into()))
+    fn settle(n: u32, ) -> Weight {
+        Weight::from_parts(1_035_140_375, 0)
+            .saturating_add(Weight::from_parts(18_451_589, 0).saturating_mul(n.into()))
             .saturating_add(ParityDbWeight::get().reads(4_u64))
-            .saturating_add(ParityDbWeight::get().reads((2_u64).saturating_mul(n.into())))
+            .saturating_add(ParityDbWeight::get().reads((1_u64).saturating_mul(n.into())))
             .saturating_add(ParityDbWeight::get().writes(4_u64))
             .saturating_add(ParityDbWeight::get().writes((2_u64).saturating_mul(n.into())))
     }
-    fn reopen(o: u32, n: u32) -> Weight {
-        Weight::from_parts(2_400_000_000, 0)
-            .saturating_add(Weight::from_parts(250_000_000, 0).saturating_mul(o.into()))
-            .saturating_add(Weight::from_parts(400_000_000, 0).saturating_mul(n.into()))
-            .saturating_add(ParityDbWeight::get().reads(4_u64))
-            .saturating_add(ParityDbWeight::get().reads((2_u64).saturating_mul(o.into())))
-            .saturating_add(ParityDbWeight::get().reads((4_u64).saturating_mul(n.into())))
-            .saturating_add(ParityDbWeight::get().writes(3_u64))
+    fn reopen(o: u32, n: u32, ) -> Weight {
+        Weight::from_parts(651_103_267, 0)
+            .saturating_add(Weight::from_parts(59_658_811, 0).saturating_mul(o.into()))
+            .saturating_add(Weight::from_parts(104_304_099, 0).saturating_mul(n.into()))
+            .saturating_add(ParityDbWeight::get().reads(6_u64))
+            .saturating_add(ParityDbWeight::get().reads((1_u64).saturating_mul(o.into())))
+            .saturating_add(ParityDbWeight::get().reads((3_u64).saturating_mul(n.into())))
+            .saturating_add(ParityDbWeight::get().writes(5_u64))
             .saturating_add(ParityDbWeight::get().writes((2_u64).saturating_mul(o.into())))
             .saturating_add(ParityDbWeight::get().writes((2_u64).saturating_mul(n.into())))
     }

@@ -1,6 +1,6 @@
 //! Weights of `pallet_mesh_staking`, measured by `scripts/benchmark`.
 //!
-//! Date: 2026-11-23, steps: 10, repeats: 5, worst case of the map's size: 1000000.
+//! Date: 2026-11-23, steps: 8, repeats: 5, worst case of the map's size: 1000000.
 //! CPU: AMD EPYC.
 
 #![cfg_attr(rustfmt, rustfmt_skip)]
@@ -37,24 +37,24 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `MeshStaking::CounterForOperators` (r:1 w:1)
     /// Proof: `MeshStaking::CounterForOperators` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
     /// Storage: `Balances::Holds` (r:1 w:1)
-    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(247), added: 2722, mode: `MaxEncodedLen`)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(301), added: 2776, mode: `MaxEncodedLen`)
     /// Storage: `MeshStaking::Bonds` (r:1 w:1)
     /// Proof: `MeshStaking::Bonds` (`max_values`: None, `max_size`: Some(465), added: 2940, mode: `MaxEncodedLen`)
     fn bond() -> Weight {
-        // Minimum execution time: 386_516_000 picoseconds.
-        Weight::from_parts(430_471_000, 0)
+        // Minimum execution time: 398_354_000 picoseconds.
+        Weight::from_parts(594_826_000, 0)
             .saturating_add(T::DbWeight::get().reads(4_u64))
             .saturating_add(T::DbWeight::get().writes(4_u64))
     }
     /// Storage: `MeshStaking::Operators` (r:1 w:1)
     /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
     /// Storage: `Balances::Holds` (r:1 w:1)
-    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(247), added: 2722, mode: `MaxEncodedLen`)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(301), added: 2776, mode: `MaxEncodedLen`)
     /// Storage: `MeshStaking::Bonds` (r:1 w:1)
     /// Proof: `MeshStaking::Bonds` (`max_values`: None, `max_size`: Some(465), added: 2940, mode: `MaxEncodedLen`)
     fn bond_extra() -> Weight {
-        // Minimum execution time: 407_397_000 picoseconds.
-        Weight::from_parts(447_637_000, 0)
+        // Minimum execution time: 422_209_000 picoseconds.
+        Weight::from_parts(673_123_000, 0)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
@@ -65,10 +65,10 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `System::Account` (r:1 w:1)
     /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
     /// Storage: `Balances::Holds` (r:1 w:1)
-    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(247), added: 2722, mode: `MaxEncodedLen`)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(301), added: 2776, mode: `MaxEncodedLen`)
     fn delegate() -> Weight {
-        // Minimum execution time: 416_140_000 picoseconds.
-        Weight::from_parts(506_975_000, 0)
+        // Minimum execution time: 434_267_000 picoseconds.
+        Weight::from_parts(662_788_000, 0)
             .saturating_add(T::DbWeight::get().reads(4_u64))
             .saturating_add(T::DbWeight::get().writes(4_u64))
     }
@@ -79,8 +79,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `MeshStaking::Bonds` (r:1 w:1)
     /// Proof: `MeshStaking::Bonds` (`max_values`: None, `max_size`: Some(465), added: 2940, mode: `MaxEncodedLen`)
     fn unbond() -> Weight {
-        // Minimum execution time: 220_178_000 picoseconds.
-        Weight::from_parts(269_622_000, 0)
+        // Minimum execution time: 244_004_000 picoseconds.
+        Weight::from_parts(394_268_000, 0)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
@@ -89,8 +89,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `MeshStaking::Bonds` (r:1 w:1)
     /// Proof: `MeshStaking::Bonds` (`max_values`: None, `max_size`: Some(465), added: 2940, mode: `MaxEncodedLen`)
     fn rebond() -> Weight {
-        // Minimum execution time: 189_723_000 picoseconds.
-        Weight::from_parts(216_463_000, 0)
+        // Minimum execution time: 231_805_000 picoseconds.
+        Weight::from_parts(379_576_000, 0)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
@@ -101,22 +101,22 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `System::Account` (r:2 w:2)
     /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
     /// Storage: `Balances::Holds` (r:1 w:1)
-    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(247), added: 2722, mode: `MaxEncodedLen`)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(301), added: 2776, mode: `MaxEncodedLen`)
     /// Storage: `MeshStaking::Workers` (r:1 w:0)
     /// Proof: `MeshStaking::Workers` (`max_values`: None, `max_size`: Some(705), added: 3180, mode: `MaxEncodedLen`)
     /// Storage: `MeshStaking::CounterForOperators` (r:1 w:1)
     /// Proof: `MeshStaking::CounterForOperators` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
     fn withdraw() -> Weight {
-        // Minimum execution time: 581_055_000 picoseconds.
-        Weight::from_parts(662_027_000, 0)
+        // Minimum execution time: 643_369_000 picoseconds.
+        Weight::from_parts(1_051_937_000, 0)
             .saturating_add(T::DbWeight::get().reads(7_u64))
             .saturating_add(T::DbWeight::get().writes(6_u64))
     }
     /// Storage: `MeshStaking::Operators` (r:1 w:1)
     /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
     fn set_commission() -> Weight {
-        // Minimum execution time: 130_625_000 picoseconds.
-        Weight::from_parts(167_169_000, 0)
+        // Minimum execution time: 154_470_000 picoseconds.
+        Weight::from_parts(249_462_000, 0)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -129,28 +129,32 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `MeshStaking::Candidates` (r:1 w:1)
     /// Proof: `MeshStaking::Candidates` (`max_values`: None, `max_size`: Some(48), added: 2523, mode: `MaxEncodedLen`)
     fn validate() -> Weight {
-        // Minimum execution time: 220_819_000 picoseconds.
-        Weight::from_parts(251_705_000, 0)
+        // Minimum execution time: 242_000_000 picoseconds.
+        Weight::from_parts(408_428_000, 0)
             .saturating_add(T::DbWeight::get().reads(4_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
     /// Storage: `MeshStaking::Operators` (r:1 w:1)
     /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::CounterForVerifiers` (r:1 w:1)
+    /// Proof: `MeshStaking::CounterForVerifiers` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Verifiers` (r:1 w:1)
+    /// Proof: `MeshStaking::Verifiers` (`max_values`: None, `max_size`: Some(48), added: 2523, mode: `MaxEncodedLen`)
     fn become_verifier() -> Weight {
-        // Minimum execution time: 127_370_000 picoseconds.
-        Weight::from_parts(141_521_000, 0)
-            .saturating_add(T::DbWeight::get().reads(1_u64))
-            .saturating_add(T::DbWeight::get().writes(1_u64))
+        // Minimum execution time: 166_629_000 picoseconds.
+        Weight::from_parts(295_500_000, 0)
+            .saturating_add(T::DbWeight::get().reads(3_u64))
+            .saturating_add(T::DbWeight::get().writes(3_u64))
     }
     /// Storage: `MeshStaking::Operators` (r:1 w:1)
     /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
     /// Storage: `MeshStaking::Workers` (r:1 w:1)
     /// Proof: `MeshStaking::Workers` (`max_values`: None, `max_size`: Some(705), added: 3180, mode: `MaxEncodedLen`)
     /// Storage: `Balances::Holds` (r:1 w:1)
-    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(247), added: 2722, mode: `MaxEncodedLen`)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(301), added: 2776, mode: `MaxEncodedLen`)
     fn register_worker() -> Weight {
-        // Minimum execution time: 383_491_000 picoseconds.
-        Weight::from_parts(437_321_000, 0)
+        // Minimum execution time: 408_298_000 picoseconds.
+        Weight::from_parts(634_806_000, 0)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
@@ -159,10 +163,10 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `MeshStaking::Operators` (r:1 w:1)
     /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
     /// Storage: `Balances::Holds` (r:1 w:1)
-    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(247), added: 2722, mode: `MaxEncodedLen`)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(301), added: 2776, mode: `MaxEncodedLen`)
     fn deregister_worker() -> Weight {
-        // Minimum execution time: 339_666_000 picoseconds.
-        Weight::from_parts(432_244_000, 0)
+        // Minimum execution time: 418_834_000 picoseconds.
+        Weight::from_parts(513_215_000, 0)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
@@ -172,11 +176,15 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Proof: `MeshStaking::Candidates` (`max_values`: None, `max_size`: Some(48), added: 2523, mode: `MaxEncodedLen`)
     /// Storage: `MeshStaking::CounterForCandidates` (r:1 w:1)
     /// Proof: `MeshStaking::CounterForCandidates` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Verifiers` (r:1 w:1)
+    /// Proof: `MeshStaking::Verifiers` (`max_values`: None, `max_size`: Some(48), added: 2523, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::CounterForVerifiers` (r:1 w:1)
+    /// Proof: `MeshStaking::CounterForVerifiers` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
     fn chill() -> Weight {
-        // Minimum execution time: 173_008_000 picoseconds.
-        Weight::from_parts(200_449_000, 0)
-            .saturating_add(T::DbWeight::get().reads(3_u64))
-            .saturating_add(T::DbWeight::get().writes(3_u64))
+        // Minimum execution time: 250_343_000 picoseconds.
+        Weight::from_parts(394_027_000, 0)
+            .saturating_add(T::DbWeight::get().reads(5_u64))
+            .saturating_add(T::DbWeight::get().writes(5_u64))
     }
     /// Storage: `MeshStaking::Operators` (r:1 w:1)
     /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
@@ -185,8 +193,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `System::Account` (r:2 w:2)
     /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
     fn claim_rewards() -> Weight {
-        // Minimum execution time: 402_179_000 picoseconds.
-        Weight::from_parts(514_597_000, 0)
+        // Minimum execution time: 425_444_000 picoseconds.
+        Weight::from_parts(654_264_000, 0)
             .saturating_add(T::DbWeight::get().reads(4_u64))
             .saturating_add(T::DbWeight::get().writes(4_u64))
     }
@@ -195,22 +203,24 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `MeshStaking::Bonds` (r:66 w:65)
     /// Proof: `MeshStaking::Bonds` (`max_values`: None, `max_size`: Some(465), added: 2940, mode: `MaxEncodedLen`)
     /// Storage: `Balances::Holds` (r:65 w:65)
-    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(247), added: 2722, mode: `MaxEncodedLen`)
+    /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(301), added: 2776, mode: `MaxEncodedLen`)
     /// Storage: `System::Account` (r:67 w:67)
     /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
     /// Storage: `MeshStaking::Candidates` (r:1 w:1)
     /// Proof: `MeshStaking::Candidates` (`max_values`: None, `max_size`: Some(48), added: 2523, mode: `MaxEncodedLen`)
     /// Storage: `MeshStaking::CounterForCandidates` (r:1 w:1)
     /// Proof: `MeshStaking::CounterForCandidates` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
+    /// Storage: `MeshStaking::Verifiers` (r:1 w:1)
+    /// Proof: `MeshStaking::Verifiers` (`max_values`: None, `max_size`: Some(48), added: 2523, mode: `MaxEncodedLen`)
     /// The range of component `d` is `[0, 64]`.
     fn slash(d: u32, ) -> Weight {
-        // Minimum execution time: 897_246_000 picoseconds.
-        Weight::from_parts(1_484_797_310, 0)
-            // Standard error: 24_579_524
-            .saturating_add(Weight::from_parts(275_468_876, 0).saturating_mul(d.into()))
-            .saturating_add(T::DbWeight::get().reads(9_u64))
+        // Minimum execution time: 914_693_000 picoseconds.
+        Weight::from_parts(902_604_084, 0)
+            // Standard error: 6_685_319
+            .saturating_add(Weight::from_parts(261_179_999, 0).saturating_mul(d.into()))
+            .saturating_add(T::DbWeight::get().reads(10_u64))
             .saturating_add(T::DbWeight::get().reads((3_u64).saturating_mul(d.into())))
-            .saturating_add(T::DbWeight::get().writes(8_u64))
+            .saturating_add(T::DbWeight::get().writes(9_u64))
             .saturating_add(T::DbWeight::get().writes((3_u64).saturating_mul(d.into())))
     }
     /// Storage: `MeshStaking::Operators` (r:1 w:1)
@@ -218,23 +228,23 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `System::Account` (r:2 w:2)
     /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
     fn on_reward() -> Weight {
-        // Minimum execution time: 317_173_000 picoseconds.
-        Weight::from_parts(448_779_000, 0)
+        // Minimum execution time: 328_009_000 picoseconds.
+        Weight::from_parts(504_291_000, 0)
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
     }
-    /// Storage: `MeshStaking::Candidates` (r:257 w:0)
+    /// Storage: `MeshStaking::Candidates` (r:256 w:0)
     /// Proof: `MeshStaking::Candidates` (`max_values`: None, `max_size`: Some(48), added: 2523, mode: `MaxEncodedLen`)
-    /// Storage: `MeshStaking::Operators` (r:256 w:0)
+    /// Storage: `MeshStaking::Operators` (r:255 w:0)
     /// Proof: `MeshStaking::Operators` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
-    /// Storage: `Session::NextKeys` (r:256 w:0)
+    /// Storage: `Session::NextKeys` (r:255 w:0)
     /// Proof: `Session::NextKeys` (`max_values`: None, `max_size`: None, mode: `Measured`)
     /// The range of component `c` is `[1, 256]`.
     fn new_session(c: u32, ) -> Weight {
-        // Minimum execution time: 160_820_000 picoseconds.
-        Weight::from_parts(4_991_916_493, 0)
-            // Standard error: 21_981_745
-            .saturating_add(Weight::from_parts(243_616_804, 0).saturating_mul(c.into()))
+        // Minimum execution time: 212_546_000 picoseconds.
+        Weight::from_parts(329_635_245, 0)
+            // Standard error: 5_538_081
+            .saturating_add(Weight::from_parts(136_740_177, 0).saturating_mul(c.into()))
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().reads((3_u64).saturating_mul(c.into())))
     }
@@ -242,86 +252,86 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 
 impl WeightInfo for () {
     fn bond() -> Weight {
-        Weight::from_parts(430_471_000, 0)
+        Weight::from_parts(594_826_000, 0)
             .saturating_add(ParityDbWeight::get().reads(4_u64))
             .saturating_add(ParityDbWeight::get().writes(4_u64))
     }
     fn bond_extra() -> Weight {
-        Weight::from_parts(447_637_000, 0)
+        Weight::from_parts(673_123_000, 0)
             .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
     fn delegate() -> Weight {
-        Weight::from_parts(506_975_000, 0)
+        Weight::from_parts(662_788_000, 0)
             .saturating_add(ParityDbWeight::get().reads(4_u64))
             .saturating_add(ParityDbWeight::get().writes(4_u64))
     }
     fn unbond() -> Weight {
-        Weight::from_parts(269_622_000, 0)
+        Weight::from_parts(394_268_000, 0)
             .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
     fn rebond() -> Weight {
-        Weight::from_parts(216_463_000, 0)
+        Weight::from_parts(379_576_000, 0)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
     fn withdraw() -> Weight {
-        Weight::from_parts(662_027_000, 0)
+        Weight::from_parts(1_051_937_000, 0)
             .saturating_add(ParityDbWeight::get().reads(7_u64))
             .saturating_add(ParityDbWeight::get().writes(6_u64))
     }
     fn set_commission() -> Weight {
-        Weight::from_parts(167_169_000, 0)
+        Weight::from_parts(249_462_000, 0)
             .saturating_add(ParityDbWeight::get().reads(1_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn validate() -> Weight {
-        Weight::from_parts(251_705_000, 0)
+        Weight::from_parts(408_428_000, 0)
             .saturating_add(ParityDbWeight::get().reads(4_u64))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
     fn become_verifier() -> Weight {
-        Weight::from_parts(141_521_000, 0)
-            .saturating_add(ParityDbWeight::get().reads(1_u64))
-            .saturating_add(ParityDbWeight::get().writes(1_u64))
+        Weight::from_parts(295_500_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(3_u64))
+            .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
     fn register_worker() -> Weight {
-        Weight::from_parts(437_321_000, 0)
+        Weight::from_parts(634_806_000, 0)
             .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
     fn deregister_worker() -> Weight {
-        Weight::from_parts(432_244_000, 0)
+        Weight::from_parts(513_215_000, 0)
             .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
     fn chill() -> Weight {
-        Weight::from_parts(200_449_000, 0)
-            .saturating_add(ParityDbWeight::get().reads(3_u64))
-            .saturating_add(ParityDbWeight::get().writes(3_u64))
+        Weight::from_parts(394_027_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(5_u64))
+            .saturating_add(ParityDbWeight::get().writes(5_u64))
     }
     fn claim_rewards() -> Weight {
-        Weight::from_parts(514_597_000, 0)
+        Weight::from_parts(654_264_000, 0)
             .saturating_add(ParityDbWeight::get().reads(4_u64))
             .saturating_add(ParityDbWeight::get().writes(4_u64))
     }
     fn slash(d: u32, ) -> Weight {
-        Weight::from_parts(1_484_797_310, 0)
-            .saturating_add(Weight::from_parts(275_468_876, 0).saturating_mul(d.into()))
-            .saturating_add(ParityDbWeight::get().reads(9_u64))
+        Weight::from_parts(902_604_084, 0)
+            .saturating_add(Weight::from_parts(261_179_999, 0).saturating_mul(d.into()))
+            .saturating_add(ParityDbWeight::get().reads(10_u64))
             .saturating_add(ParityDbWeight::get().reads((3_u64).saturating_mul(d.into())))
-            .saturating_add(ParityDbWeight::get().writes(8_u64))
+            .saturating_add(ParityDbWeight::get().writes(9_u64))
             .saturating_add(ParityDbWeight::get().writes((3_u64).saturating_mul(d.into())))
     }
     fn on_reward() -> Weight {
-        Weight::from_parts(448_779_000, 0)
+        Weight::from_parts(504_291_000, 0)
             .saturating_add(ParityDbWeight::get().reads(3_u64))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
     fn new_session(c: u32, ) -> Weight {
-        Weight::from_parts(4_991_916_493, 0)
-            .saturating_add(Weight::from_parts(243_616_804, 0).saturating_mul(c.into()))
+        Weight::from_parts(329_635_245, 0)
+            .saturating_add(Weight::from_parts(136_740_177, 0).saturating_mul(c.into()))
             .saturating_add(ParityDbWeight::get().reads(1_u64))
             .saturating_add(ParityDbWeight::get().reads((3_u64).saturating_mul(c.into())))
     }

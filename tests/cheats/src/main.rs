@@ -170,8 +170,8 @@ impl Substitute {
         }
         let store = ModelStore::open(&self.models).map_err(EngineError::Store)?;
         let mut bytes = store.read(model.content_id).map_err(EngineError::Store)?;
-        let tensors = weights::change(&mut bytes, self.change)
-            .map_err(|e| EngineError::Load(e.to_string()))?;
+        let tensors =
+            weights::change(&mut bytes, self.change).map_err(|e| EngineError::Load(e.to_string()))?;
         let file = self.models.with_extension("cheat.onnx");
         std::fs::write(&file, &bytes).map_err(|e| EngineError::Load(e.to_string()))?;
         let imported = store.import(&file, None).map_err(EngineError::Store)?;

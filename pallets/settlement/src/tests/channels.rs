@@ -2,8 +2,8 @@
 
 use super::{free, pool};
 use crate::{
-    Channels, Error, Event, HoldReason, HostLaneCount, HostLanes, LaneKey, NextChannelId, PayerChannels, WeightInfo,
-    mock::*,
+    Channels, Error, Event, HoldReason, HostLaneCount, HostLanes, LaneKey, NextChannelId, PayerChannels,
+    WeightInfo, mock::*,
 };
 use frame_support::{
     BoundedVec, assert_err, assert_noop, assert_ok,
