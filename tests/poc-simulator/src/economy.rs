@@ -19,7 +19,9 @@ pub const MISMATCH_SLASH: f64 = 0.10;
 /// Part of the stake that withholding costs.
 pub const WITHHELD_SLASH: f64 = 0.05;
 /// Part of the stake that a refuted vote costs a verifier.
-pub const FALSE_VOTE_SLASH: f64 = 0.05;
+pub const FALSE_VOTE_SLASH: f64 = 0.02;
+/// What the verifiers of drawn work get together at most, as part of all the fees that it stands for.
+pub const REWARD_SHARE: f64 = 0.15;
 /// Part of a slash that a challenger gets.
 pub const REPORTER_SHARE: f64 = 0.10;
 /// Most points of a batch.
@@ -129,8 +131,8 @@ pub fn found_with_withheld_blocks(found: f64, authors: f64) -> f64 {
         .sum()
 }
 
-/// What paying oneself brings, as part of the fee: the host has its share and the bonus back; its friends among the
-/// verifiers get `paid_friends` fees for each audit on average.
-pub fn value_of_self_dealing(rate: f64, paid_friends: f64) -> f64 {
-    HOST_SHARE + BONUS_SHARE * POOL_SHARE - 1.0 + rate * paid_friends
+/// What paying oneself brings at most, as part of the fee: the host has its share and the bonus back; its friends sit on
+/// `friends` of the seats that are paid for an audit, and get a fee each as long as the verifiers' budget reaches.
+pub fn value_of_self_dealing(rate: f64, friends: f64) -> f64 {
+    HOST_SHARE + BONUS_SHARE * POOL_SHARE - 1.0 + (rate * friends).min(REWARD_SHARE)
 }

@@ -135,12 +135,11 @@ fn the_report_holds_together() {
         assert!(colluding == 0.0 || false_accusation(counts, 0.1) < 0.0);
     }
     let friends = |c: &poc_simulator::audits::Counts| c.share(c.of(Kind::Colluding, Role::Right));
-    assert!(
-        report
-            .prolonged
+    assert!(report.prolonged.iter().all(|c| {
+        RATES
             .iter()
-            .all(|c| value_of_self_dealing(f64::from(RATES[0]) / 100.0, friends(c)) < 0.0)
-    );
+            .all(|rate| value_of_self_dealing(f64::from(*rate) / 100.0, friends(c)) < 0.0)
+    }));
     // Two members for every twentieth receipt.
     assert_eq!(report.costs[0].1.runs, 2 * report.costs[0].1.audits);
     let text = report.text();
