@@ -200,7 +200,7 @@ it('metrics say what health says', async () => {
 });
 
 it('every command has help', async () => {
-  const commands = [[], ['run'], ['model'], ['model', 'publish'], ['model', 'list'], ['model', 'import'], ['offer'], ['job'], ['job', 'submit'], ['job', 'watch'], ['stake'], ['stake', 'bond'], ['register'], ['status']];
+  const commands = [[], ['run'], ['model'], ['model', 'publish'], ['model', 'list'], ['model', 'import'], ['offer'], ['job'], ['job', 'submit'], ['job', 'watch'], ['audits'], ['audits', 'list'], ['audits', 'challenge'], ['stake'], ['stake', 'bond'], ['register'], ['status']];
   for (const command of commands) {
     const { stdout } = await worker([...command, '--help']);
     assert.match(stdout, /Usage: llmesh-worker/);
