@@ -21,9 +21,9 @@ if (!wanted) {
 } else {
   const { network, it } = suite((net) => net.startUsual());
 
-  const settles = async (why) => {
+  const settles = async (why, options) => {
     const { api, model } = network;
-    const { id } = await submitJob(api, client, fileInput(model, FILE));
+    const { id } = await submitJob(api, client, fileInput(model, FILE), options);
     const job = await fileJob(api, { file: FILE, id });
     assert.equal(job.outcome, 'Settled', why);
     assert.equal(job.label, 'python', why);
@@ -37,7 +37,19 @@ if (!wanted) {
     const restarts = network.workers.map((worker) => worker.process);
 
     // Jobs are under way while the code is replaced.
-    const under = Array.from({ length: 3 }, () => settles('during'));
+    const nonce = (await api.rpc.system.accountNextIndex(client.address)).toNumber();
+    // What is signed for the old version and in no block yet is void after the upgrade: they are in a block first.
+    const under = [];
+    await Promise.all(
+      [0, 1, 2].map(
+        (n) =>
+          new Promise((resolve, reject) => {
+            const job = settles('during', { nonce: nonce + n, onIncluded: resolve });
+            job.catch(reject);
+            under.push(job);
+          }),
+      ),
+    );
     const code = `0x${readFileSync(NEXT).toString('hex')}`;
     const upgrade = api.tx.sudo.sudoUncheckedWeight(api.tx.system.setCode(code), { refTime: 0, proofSize: 0 });
     const { events } = await send(api, upgrade, dev('Alice'), { finalized: true });
