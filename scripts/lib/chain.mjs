@@ -84,6 +84,14 @@ class Inclusion {
   }
 }
 
+/** The events of an extrinsic, by the types of the block that it is in. */
+async function eventsOf(api, block, extrinsic) {
+  const [at, signed] = await Promise.all([api.at(block), api.rpc.chain.getBlock(block)]);
+  const index = signed.block.extrinsics.findIndex((one) => one.hash.eq(extrinsic));
+  const records = await at.query.system.events();
+  return records.filter(({ phase }) => phase.isApplyExtrinsic && phase.asApplyExtrinsic.eqn(index));
+}
+
 /**
  * Signs and submits an extrinsic.
  *
@@ -128,7 +136,9 @@ export async function submit(api, tx, pair, { nonce = -1, timeout = 60_000 } = {
       const hash = (status.isFinalized ? status.asFinalized : status.asInBlock).toHex();
       const error = result.dispatchError && dispatchError(api, result.dispatchError);
       const block = result.blockNumber?.toNumber() ?? (await api.rpc.chain.getHeader(hash)).number.toNumber();
-      const inclusion = new Inclusion(hash, block, result.events.map((record) => record.event));
+      // Around a runtime upgrade polkadot.js may read a block's events by the types of another runtime, and finds none.
+      const records = result.events.length ? result.events : await eventsOf(api, hash, result.txHash);
+      const inclusion = new Inclusion(hash, block, records.map((record) => record.event));
       if (error) settle.reject(error);
       else settle.resolve(inclusion);
       if (!status.isFinalized) return;
