@@ -646,8 +646,11 @@ impl Tables<'_> {
                 if let Some(key) = &leaf {
                     let before = self.leaves.get(key.as_slice())?;
                     let before = before.and_then(|row| Leaf::decode_all(&mut row.value()).ok());
-                    if before.is_some_and(|(other, _, covered)| covered > 0 && other != *hash) {
-                        return Ok(Applied::Taken);
+                    match before.filter(|(other, ..)| other != hash) {
+                        Some((_, _, covered)) if covered > 0 => return Ok(Applied::Taken),
+                        // Of before a crash; its answer was never sent.
+                        Some((other, ..)) => self.forget(other.as_bytes(), bytes)?,
+                        None => {}
                     }
                 }
                 *bytes = bytes.saturating_add(size);
@@ -706,15 +709,10 @@ impl Tables<'_> {
                 self.prune_ballots()?;
                 let mut gone = Vec::new();
                 for row in self.expiry.range(..end.as_slice())? {
-                    let (key, size) = row?;
-                    gone.push((key.value().to_vec(), size.value()));
+                    gone.push(row?.0.value().to_vec());
                 }
-                for (key, size) in gone {
-                    self.expiry.remove(key.as_slice())?;
-                    let hash = key.get(8..).unwrap_or_default();
-                    self.kept.remove(hash)?;
-                    self.evidence.remove(hash)?;
-                    *bytes = bytes.saturating_sub(size);
+                for key in gone {
+                    self.forget(key.get(8..).unwrap_or_default(), bytes)?;
                 }
             }
         }
@@ -742,6 +740,17 @@ impl Tables<'_> {
                 self.keep(hash, before, UNCLAIMED)?;
             }
         }
+        Ok(())
+    }
+
+    /// Removes the evidence for a receipt.
+    fn forget(&mut self, hash: &[u8], bytes: &mut u64) -> Result<(), redb::Error> {
+        let until = self.kept.remove(hash)?.map(|row| row.value());
+        if let Some(until) = until {
+            let size = self.expiry.remove(expiry_key(until, hash).as_slice())?;
+            *bytes = bytes.saturating_sub(size.map_or(0, |row| row.value()));
+        }
+        self.evidence.remove(hash)?;
         Ok(())
     }
 

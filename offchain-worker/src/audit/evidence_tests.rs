@@ -385,6 +385,8 @@ async fn a_sequence_that_was_claimed_is_not_another_receipt_s() {
     store.put(first, one, None).await.unwrap();
     // A crash lost the number before anybody saw the answer.
     store.put(second, two.clone(), None).await.unwrap();
+    assert!(!has(&store, first) && has(&store, second));
+    assert_eq!(store.size().0, size(&two));
     let work = store.work(LANE).await.unwrap();
     let leaves = Leaves::from([(1, (second, 10))]);
     check_tree(&store, LANE, &work, &leaves);
@@ -620,7 +622,10 @@ proptest! {
                             assert_eq!(done, Err(EvidenceError::Taken));
                         } else {
                             assert_eq!(done, Ok(()));
-                            leaves.insert(sequence, (hash, fee));
+                            // What had the number and was in no claim is gone with it.
+                            if let Some((other, _)) = leaves.insert(sequence, (hash, fee)) {
+                                kept.remove(&other);
+                            }
                             kept.insert(hash, evidence);
                         }
                     }

@@ -50,8 +50,10 @@
 //! - Mismatch, or one request's receipt under two sequences: [`Config::MismatchSlash`]. Something withheld:
 //!   [`Config::WithheldSlash`]. All slashes of a host for one round of work add up to the largest of them. Every
 //!   conviction is told to [`Config::Verdicts`], which moves reputation and forfeits revenue.
-//! - Each member that was right gets the receipt's fee out of the verifier pool, but no more than was paid for the
-//!   batch, and no more than a 64th of the pool. Members refuted by two thirds lose [`Config::FalseVoteSlash`].
+//! - Each member that was right gets up to the receipt's fee out of the verifier pool, but no more than was paid for the
+//!   batch, and no more than a 64th of the pool; all together no more than [`REWARD_SHARE`] of the fees that the drawn
+//!   receipt stands for at the rate of the draw, and what a convicted host lost. Members refuted by two thirds lose
+//!   [`Config::FalseVoteSlash`].
 //! - A challenger that was right gets the deposit back and counts as the slash's reporter. If the work was good, half
 //!   of the deposit goes to the host, half to the members that were right. Otherwise the deposit comes back. A receipt
 //!   that nobody has paid for can state any fee: after a challenge the pool pays all members together no more than the
