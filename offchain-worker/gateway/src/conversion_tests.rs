@@ -8,7 +8,7 @@ use crate::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use llmesh_primitives::{ElementType, Receipt, SemVer, WorkOrigin, model::RuntimeClass};
-use llmesh_proofs::{RequestTerms, SignedReceipt};
+use llmesh_proofs::{Place, RequestTerms, SignedReceipt};
 use llmesh_protocol::{MeshTensor, MeshTensors};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -21,6 +21,12 @@ fn receipt() -> SignedReceipt {
     let host = AccountId32::new([9; 32]);
     let terms = RequestTerms {
         genesis: H256::zero(),
+        place: Place {
+            channel: 1,
+            epoch: 0,
+            lane: 0,
+            sequence: 1,
+        },
         client: host.clone(),
         model: H256::zero(),
         version: 1,

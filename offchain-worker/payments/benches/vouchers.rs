@@ -90,6 +90,8 @@ fn facts(lane: u64) -> LaneFacts {
         claimed: 0,
         paid: 0,
         nonce: 0,
+        covered: 0,
+        covered_value: 0,
         released: false,
         state: ChannelState::Open,
         expires_at: 1_000_000,
@@ -206,7 +208,9 @@ async fn run(options: &Options) -> Times {
             let (book, facts, vouchers) = (Arc::clone(&book), Arc::clone(&facts), Arc::clone(&vouchers));
             tasks.spawn(async move {
                 let request = H256::from_low_u64_be(round << 32 | lane as u64);
-                let admitted = book.admit(&facts[lane], &vouchers[lane], PRICE, request).await;
+                let admitted = book
+                    .admit(&facts[lane], &vouchers[lane], PRICE, request, round)
+                    .await;
                 admitted.expect("it is admitted")
             });
         }
@@ -216,7 +220,7 @@ async fn run(options: &Options) -> Times {
         for admission in admissions {
             tasks.spawn(async move {
                 let receipt = admission.request();
-                admission.served(receipt).await.expect("it is served");
+                drop(admission.served(receipt).await.expect("it is served"));
             });
         }
         tasks.join_all().await;
@@ -224,15 +228,16 @@ async fn run(options: &Options) -> Times {
         times.request.push(began.read());
     }
     for n in 1..=ALONE {
-        let voucher = voucher(0, options.rounds + n);
+        let nonce = options.rounds + n;
+        let voucher = voucher(0, nonce);
         let began = Instant::now();
         let request = H256::from_low_u64_be(u64::MAX - n);
-        let admission = book.admit(&facts[0], &voucher, PRICE, request).await;
+        let admission = book.admit(&facts[0], &voucher, PRICE, request, nonce).await;
         times.admit_alone.push(began.elapsed());
         let began = Instant::now();
         let served = admission.expect("it is admitted").served(request).await;
         times.served_alone.push(began.elapsed());
-        served.expect("it is served");
+        drop(served.expect("it is served"));
     }
     times
 }

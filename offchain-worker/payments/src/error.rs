@@ -90,6 +90,12 @@ pub enum VoucherRefusal {
         /// The receipt's sequence number.
         sequence: u64,
     },
+    /// The request's number is taken, passed by, or too far ahead. For [`crate::Payment::renumber`].
+    #[error("the request's number is taken, passed by, or too far ahead of {highest}")]
+    Number {
+        /// The highest number that was used, is at work, or was passed by: the next is free.
+        highest: u64,
+    },
     /// Too many requests at a time, on this lane or in all.
     #[error("too many requests at a time")]
     Busy,
@@ -139,6 +145,9 @@ pub enum PayError {
     /// The host says that it served what was never signed for, or contradicts itself.
     #[error("the host counts {claimed} planck, {signed} were signed")]
     Disagreement { claimed: u128, signed: u128 },
+    /// The host says that it is at a number far above those that were given out.
+    #[error("the host is at number {highest}, {own} were given out")]
+    Numbering { highest: u64, own: u64 },
     /// The voucher could not be made durable.
     #[error(transparent)]
     Storage(#[from] BookError),

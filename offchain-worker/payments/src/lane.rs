@@ -4,6 +4,7 @@
 //! encoded (requests at work at the host) is what a crash ends.
 
 mod ladder;
+mod numbers;
 mod payee;
 mod payer;
 
@@ -53,6 +54,10 @@ pub struct LaneFacts {
     pub paid: u128,
     /// Nonce of the highest voucher that was claimed.
     pub nonce: u64,
+    /// Number of the last request whose receipt claims covered.
+    pub covered: u64,
+    /// Sum of the fees of the receipts that claims covered, in planck.
+    pub covered_value: u128,
     /// Whether the host gave the lane up.
     pub released: bool,
     pub state: ChannelState<BlockNumber>,
@@ -80,6 +85,8 @@ impl LaneFacts {
             claimed: record.claimed,
             paid: record.paid,
             nonce: record.nonce,
+            covered: record.covered,
+            covered_value: record.covered_value,
             released: record.released,
             state: channel.state,
             expires_at: channel.expires_at,

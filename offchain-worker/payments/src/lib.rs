@@ -21,8 +21,11 @@
 //! - *A payer never signs more than the answers it accepted, plus the price of each exchange that is open or failed*,
 //!   each once. How much of the failed part it lets a host keep is bounded ([`lane::PayerPolicy`]).
 //! - *A voucher that was handed out is never contradicted*: one nonce, one sum, also after a crash at any point.
-//! - *The ends find together again* after any lost message or crash: the host says what it served, the payer checks that
-//!   against what it signed ([`Payment::refused`]), and the next request is admitted.
+//! - *One number, one answer.* The payer numbers the requests of a lane; a host takes each number once, also after a crash,
+//!   and none that a claim went past ([`PayeeBook::close`]): what was claimed is what there is.
+//! - *The ends find together again* after any lost message or crash: the host says what it served and at which number it
+//!   is, the payer checks that against what it signed and gave out ([`Payment::refused`], [`Payment::renumber`]), and the
+//!   next request is admitted.
 //!
 //! # Durability
 //! A commit is one redb transaction with [`redb::Durability::Immediate`] (one `fdatasync`). If a commit fails, what
@@ -38,7 +41,7 @@ mod store;
 mod verify;
 
 pub use book::{
-    payee::{Admission, Gone, LaneStatus, PayeeBook, PayeeLimits, Totals},
+    payee::{Admission, Gone, LaneStatus, PayeeBook, PayeeLimits, Served, Totals},
     payer::{PayerBook, PayerLaneStatus, Payment, Written},
 };
 pub use error::{BookError, PayError, VoucherRefusal};

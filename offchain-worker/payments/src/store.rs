@@ -28,7 +28,7 @@ pub(crate) enum Table {
 impl Table {
     fn definition(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
         TableDefinition::new(match self {
-            Self::Lanes => "lanes-v1",
+            Self::Lanes => "lanes-v2",
             Self::Served => "served-v1",
         })
     }

@@ -8,7 +8,7 @@ use llmesh_primitives::{ChannelState, SignedVoucher, Voucher};
 use sp_core::{H256, Pair, sr25519};
 use sp_runtime::AccountId32;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -43,6 +43,8 @@ fn facts(lane: u16) -> LaneFacts {
         claimed: 0,
         paid: 0,
         nonce: 0,
+        covered: 0,
+        covered_value: 0,
         released: false,
         state: ChannelState::Open,
         expires_at: 1_000_000,
@@ -145,17 +147,23 @@ fn child_host() {
                     let nonce = next[usize::from(lane)].fetch_add(1, Ordering::SeqCst);
                     let request = H256::from_low_u64_be(chance().rotate_left(7) ^ (task << 32) ^ n);
                     let voucher = voucher(lane, nonce);
-                    let mut admission = match book.admit(&facts(lane), &voucher, PRICE, request).await {
+                    // Its number is that of its voucher.
+                    let admitted = book.admit(&facts(lane), &voucher, PRICE, request, nonce).await;
+                    let admission = match admitted {
                         Ok(admission) => admission,
-                        // A higher one came first, and others used it up.
-                        Err(VoucherRefusal::Short { .. }) => continue,
+                        // A higher one came first, and others used it up; or a claim went past.
+                        Err(VoucherRefusal::Short { .. } | VoucherRefusal::Number { .. }) => continue,
                         Err(other) => panic!("{other}"),
                     };
                     say(&format!("admitted {lane} {nonce}"));
                     if dice.roll(4) > 0 {
-                        let sequence = admission.sequence().unwrap();
-                        admission.served(receipt(request)).await.unwrap();
-                        say(&format!("served {lane} {sequence} {}", hex(request)));
+                        let served = admission.served(receipt(request)).await.unwrap();
+                        say(&format!("served {lane} {nonce} {}", hex(request)));
+                        if dice.roll(64) == 0 {
+                            let closed = book.close(facts(lane).key, 0).unwrap();
+                            assert!(closed < nonce, "closed past an open number");
+                        }
+                        drop(served);
                     }
                 }
             });
@@ -182,10 +190,14 @@ fn child_payer() {
                     let request = H256::from_low_u64_be(chance().rotate_left(7) ^ (task << 32) ^ n);
                     let price = u128::from(dice.roll(50) + 1);
                     let sign = |payload: &[u8; 32]| client().sign(payload).into();
-                    let payment = book.pay(&facts(lane), price, request, &sign).await.unwrap();
+                    let sequence = book.next_sequence(&facts(lane)).unwrap();
+                    let payment = book
+                        .pay(&facts(lane), price, request, sequence, &sign)
+                        .await
+                        .unwrap();
                     let voucher = &payment.voucher().voucher;
                     say(&format!(
-                        "paid {lane} {} {} {}",
+                        "paid {lane} {} {} {} {sequence}",
                         voucher.nonce,
                         voucher.cumulative,
                         hex(H256(voucher.payload()))
@@ -303,7 +315,10 @@ fn a_host_that_is_killed_has_every_voucher_that_it_acknowledged() {
         // And it knows what it answered.
         if let Some((lane, sequence, request)) = last {
             let request = H256::from_slice(&unhex(&request));
-            let again = runtime.block_on(book.admit(&facts(lane), &voucher(lane, 1), PRICE, request));
+            let admit = |request| {
+                runtime.block_on(book.admit(&facts(lane), &voucher(lane, 1), PRICE, request, sequence))
+            };
+            let again = admit(request);
             assert_eq!(
                 again.unwrap_err(),
                 VoucherRefusal::AlreadyServed {
@@ -311,6 +326,11 @@ fn a_host_that_is_killed_has_every_voucher_that_it_acknowledged() {
                     sequence
                 }
             );
+            // Nor does it take the number for another.
+            assert!(matches!(
+                admit(H256::zero()).unwrap_err(),
+                VoucherRefusal::Number { highest } if highest >= sequence
+            ));
         }
     }
     println!(
@@ -327,6 +347,7 @@ fn a_payer_that_is_killed_never_contradicts_itself() {
     let mut dice = Dice(chance());
     let mut handed_out: HashMap<(u16, u64), String> = HashMap::new();
     let mut highest: BTreeMap<u16, (u64, u128)> = BTreeMap::new();
+    let mut sequences: BTreeSet<(u16, u64)> = BTreeSet::new();
     let mut payments = 0;
     for kill in 1..=kills() {
         for words in kill_one("child_payer", folder.path(), &mut dice) {
@@ -339,6 +360,11 @@ fn a_payer_that_is_killed_never_contradicts_itself() {
             assert_eq!(
                 *known, words[4],
                 "kill {kill}: lane {lane} signed nonce {nonce} twice"
+            );
+            let sequence: u64 = words[5].parse().unwrap();
+            assert!(
+                sequences.insert((lane, sequence)),
+                "kill {kill}: lane {lane} gave out number {sequence} twice"
             );
             let top = highest.entry(lane).or_default();
             *top = (*top).max((nonce, sum));

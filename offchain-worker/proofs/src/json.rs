@@ -6,7 +6,7 @@
 //! Reading checks the form and that the request's `id`, which is there for the reader's convenience, is the one of its
 //! terms. It checks no signature: see [`SignedReceipt::verify`].
 
-use crate::{RequestTerms, SignedReceipt, SignedRequest};
+use crate::{Place, RequestTerms, SignedReceipt, SignedRequest};
 use llmesh_primitives::{Receipt, WorkOrigin, model::RuntimeClass};
 use serde::{Deserialize, Serialize};
 use sp_core::{
@@ -145,6 +145,10 @@ enum ClassForm {
 struct RequestForm {
     id: String,
     genesis: String,
+    channel: String,
+    epoch: u32,
+    lane: u16,
+    sequence: String,
     client: String,
     model: String,
     model_version: u32,
@@ -213,6 +217,10 @@ impl From<&SignedReceipt> for Form {
             request: RequestForm {
                 id: hex(terms.id()),
                 genesis: hex(terms.genesis),
+                channel: terms.place.channel.to_string(),
+                epoch: terms.place.epoch,
+                lane: terms.place.lane,
+                sequence: terms.place.sequence.to_string(),
                 client: address(&terms.client),
                 model: hex(terms.model),
                 model_version: terms.version,
@@ -245,6 +253,12 @@ impl TryFrom<Form> for SignedReceipt {
         let (receipt, request) = (form.receipt, form.request);
         let terms = RequestTerms {
             genesis: hash("request.genesis", &request.genesis)?,
+            place: Place {
+                channel: number("request.channel", &request.channel)?,
+                epoch: request.epoch,
+                lane: request.lane,
+                sequence: number("request.sequence", &request.sequence)?,
+            },
             client: account("request.client", &request.client)?,
             model: hash("request.model", &request.model)?,
             version: request.model_version,

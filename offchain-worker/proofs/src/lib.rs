@@ -37,7 +37,7 @@ pub mod sketch;
 
 pub use audit::Opening;
 pub use receipt::{ReceiptError, SignedReceipt};
-pub use request::{ProofError, RequestTerms, SignedRequest};
+pub use request::{Place, ProofError, RequestTerms, SignedRequest};
 
 use codec::{DecodeAll, MaxEncodedLen};
 

@@ -1,6 +1,6 @@
 //! What a host delivers with its answer, and how anybody checks it.
 
-use crate::{ProofError, SignedRequest};
+use crate::{Place, ProofError, SignedRequest};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use llmesh_primitives::{Receipt, WorkOrigin};
 use scale_info::TypeInfo;
@@ -48,18 +48,18 @@ impl SignedReceipt {
         self.receipt.hash(&self.host)
     }
 
-    /// Where the receipt belongs in its lane's tree: the leaf's index, hash and value. `None` when it is for a job, or
-    /// its sequence number is 0 or beyond what a tree holds.
-    pub fn leaf(&self) -> Option<(u32, H256, u128)> {
+    /// Where the receipt belongs in the tree of a claim that goes on from sequence `covered`: the leaf's index, hash and
+    /// value. `None` when it is for a job, or its sequence number is not above `covered` or beyond what a tree holds.
+    pub fn leaf(&self, covered: u64) -> Option<(u32, H256, u128)> {
         let WorkOrigin::Request { sequence, .. } = self.receipt.origin else {
             return None;
         };
-        let index = u32::try_from(sequence.checked_sub(1)?).ok()?;
-        Some((index, self.hash(), self.receipt.fee))
+        let index = sequence.checked_sub(covered)?.checked_sub(1)?;
+        Some((u32::try_from(index).ok()?, self.hash(), self.receipt.fee))
     }
 
     /// Checks all that can be checked with nothing else at hand: both signatures, and that the receipt is for this
-    /// request: by its id, host, model, input and highest price.
+    /// request: by its id, lane and number, host, model, input and highest price.
     ///
     /// The cheap comparisons come first, so that garbage costs no signature check.
     ///
@@ -67,9 +67,25 @@ impl SignedReceipt {
     /// What does not hold.
     pub fn verify(&self) -> Result<(), ReceiptError> {
         let (receipt, terms) = (&self.receipt, &self.request.terms);
-        let WorkOrigin::Request { request, .. } = receipt.origin else {
+        let WorkOrigin::Request {
+            channel,
+            epoch,
+            lane,
+            sequence,
+            request,
+        } = receipt.origin
+        else {
             return Err(ReceiptError::NotARequest);
         };
+        let place = Place {
+            channel,
+            epoch,
+            lane,
+            sequence,
+        };
+        if place != terms.place {
+            return Err(ReceiptError::OtherPlace);
+        }
         if self.host != terms.host {
             return Err(ReceiptError::OtherHost);
         }
@@ -142,6 +158,8 @@ pub enum ReceiptError {
     NotARequest,
     /// It names the id of another request than the one that it carries.
     OtherRequest,
+    /// The request was paid for on another lane, or has another number there.
+    OtherPlace,
     /// The request was for another chain.
     OtherChain,
     /// The request was for another host.
@@ -166,6 +184,7 @@ impl ReceiptError {
         match self {
             Self::NotARequest => "the receipt is for a job on the chain, not for a request",
             Self::OtherRequest => "the receipt names another request than the one that it carries",
+            Self::OtherPlace => "the request is of another lane, or has another number there",
             Self::OtherChain => "the request was for another chain",
             Self::OtherHost => "the request was for another host",
             Self::OtherModel => "the request was for another model",

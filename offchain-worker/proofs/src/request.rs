@@ -1,7 +1,7 @@
 //! What a client orders.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-use llmesh_primitives::{ContentId, ModelVersionId};
+use llmesh_primitives::{ChannelId, ContentId, LaneId, ModelVersionId};
 use scale_info::TypeInfo;
 use sp_core::H256;
 use sp_runtime::{
@@ -9,12 +9,29 @@ use sp_runtime::{
     traits::{BlakeTwo256, Hash, Verify},
 };
 
+/// What pays for a request: a lane of a channel, and the request's number there.
+///
+/// The client numbers the requests of a lane's epoch from 1, each with a number of its own. Each number has one leaf in
+/// what the host commits to, so that one answer can not stand for many requests.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct Place {
+    pub channel: ChannelId,
+    /// Times that the channel was closed and opened again.
+    pub epoch: u32,
+    pub lane: LaneId,
+    pub sequence: u64,
+}
+
 /// The terms of one request. Their hash is the request id: it stands for this client, this host, this model, this
 /// input and this highest price, once, until it expires.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct RequestTerms {
     /// Hash of block 0 of the chain that the payment channel is on.
     pub genesis: H256,
+    /// What pays for it.
+    pub place: Place,
     /// Who asks: the account of the channel's signer.
     pub client: AccountId32,
     /// The model file (BLAKE3).
@@ -29,7 +46,7 @@ pub struct RequestTerms {
     pub host: AccountId32,
     /// From this time on the host refuses the request; milliseconds since the Unix epoch.
     pub expires_at: u64,
-    /// Random, so that the same question asked twice is two requests.
+    /// Random, so that who sees the request id can not tell by it what is asked.
     pub salt: [u8; 16],
 }
 

@@ -399,7 +399,7 @@ fn a_ballot_depends_on_everything() {
 fn openings_are_bounded_and_carry_the_leaf() {
     let signed = support::signed();
     let mut leaves = support::leaves(50);
-    let (index, leaf, value) = signed.leaf().unwrap();
+    let (index, leaf, value) = signed.leaf(0).unwrap();
     assert_eq!((index, leaf, value), (41, signed.hash(), signed.receipt.fee));
     leaves[index as usize] = (leaf, value);
     let tree = Tree::new(leaves).unwrap();
@@ -419,6 +419,10 @@ fn openings_are_bounded_and_carry_the_leaf() {
         assert!(bytes.len() <= Opening::max_encoded_len());
         assert_eq!(Opening::decode(&mut bytes.as_slice()), Ok(opening));
     }
+    // In a tree that goes on from another number the leaf is elsewhere.
+    assert_eq!(signed.leaf(40).map(|leaf| leaf.0), Some(1));
+    assert_eq!(signed.leaf(41).map(|leaf| leaf.0), Some(0));
+    assert_eq!(signed.leaf(42), None);
     // No leaf: a job, and sequences that no tree has.
     use llmesh_primitives::WorkOrigin;
     let mut other = signed;
@@ -431,10 +435,10 @@ fn openings_are_bounded_and_carry_the_leaf() {
         if let WorkOrigin::Request { sequence, .. } = &mut other.receipt.origin {
             *sequence = of;
         }
-        assert_eq!(other.leaf().map(|leaf| leaf.0), expected, "{of}");
+        assert_eq!(other.leaf(0).map(|leaf| leaf.0), expected, "{of}");
     }
     other.receipt.origin = WorkOrigin::Job(5);
-    assert_eq!(other.leaf(), None);
+    assert_eq!(other.leaf(0), None);
 }
 
 fn any_sketch() -> impl Strategy<Value = Sketch> {

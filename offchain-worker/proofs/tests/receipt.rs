@@ -41,8 +41,12 @@ fn a_request_holds_under_each_kind_of_key() {
 #[test]
 fn every_field_of_the_terms_changes_the_id() {
     let base = terms();
-    let edits: [fn(&mut RequestTerms); 9] = [
+    let edits: [fn(&mut RequestTerms); 13] = [
         |t| t.genesis.0[0] ^= 1,
+        |t| t.place.channel += 1,
+        |t| t.place.epoch += 1,
+        |t| t.place.lane += 1,
+        |t| t.place.sequence += 1,
         |t| t.client = AccountId32::new([9; 32]),
         |t| t.model.0[31] ^= 1,
         |t| t.version += 1,
@@ -78,6 +82,12 @@ fn a_receipt_holds_with_its_data() {
     );
 }
 
+fn another_number(receipt: &mut llmesh_primitives::Receipt) {
+    if let WorkOrigin::Request { sequence, .. } = &mut receipt.origin {
+        *sequence += 1;
+    }
+}
+
 /// What a host could sign and still not be owed anything for.
 #[test]
 fn a_receipt_for_anything_but_the_request_is_refused() {
@@ -101,6 +111,18 @@ fn a_receipt_for_anything_but_the_request_is_refused() {
         (sign(edited(|r| r.input_hash.0[0] ^= 1), request()), OtherInput),
         (sign(edited(|r| r.fee = 12_000_000_001), request()), AbovePrice),
         (sign(receipt(), other_request(|t| t.salt[0] ^= 1)), OtherRequest),
+        (
+            sign(receipt(), other_request(|t| t.place.sequence += 1)),
+            OtherPlace,
+        ),
+        (sign(receipt(), other_request(|t| t.place.lane += 1)), OtherPlace),
+        (sign(receipt(), other_request(|t| t.place.epoch += 1)), OtherPlace),
+        (
+            sign(receipt(), other_request(|t| t.place.channel += 1)),
+            OtherPlace,
+        ),
+        // One request, one receipt: not a second under another number.
+        (sign(edited(another_number), request()), OtherPlace),
         (
             sign(receipt(), other_request(|t| t.host = AccountId32::new([9; 32]))),
             OtherHost,

@@ -45,6 +45,10 @@ fn request() {
             "domain": std::str::from_utf8(RequestTerms::DOMAIN).unwrap(),
             "terms": {
                 "genesis": hex(terms.genesis),
+                "channel": terms.place.channel.to_string(),
+                "epoch": terms.place.epoch,
+                "lane": terms.place.lane,
+                "sequence": terms.place.sequence.to_string(),
                 "client": hex(&terms.client),
                 "model": hex(terms.model),
                 "version": terms.version,

@@ -82,6 +82,10 @@ pub enum Refusal {
     /// The payer has asked for the channel's money back.
     #[codec(index = 44)]
     ChannelClosing,
+    /// The request's number on the lane was used, has been passed by, or is too far ahead. `highest` is the highest that
+    /// counts here: the next one will do.
+    #[codec(index = 45)]
+    NumberTaken { highest: u64 },
 
     /// The node can not reach the next hop, `peer`.
     #[codec(index = 50)]
@@ -131,6 +135,7 @@ impl Refusal {
             Self::ChannelUnknown => 42,
             Self::ChannelExpiring { .. } => 43,
             Self::ChannelClosing => 44,
+            Self::NumberTaken { .. } => 45,
             Self::NextHopUnreachable { .. } => 50,
             Self::NotForwarding => 51,
             Self::Deadline { .. } => 52,
@@ -161,6 +166,7 @@ impl Refusal {
             Self::ChannelUnknown => "channel_unknown",
             Self::ChannelExpiring { .. } => "channel_expiring",
             Self::ChannelClosing => "channel_closing",
+            Self::NumberTaken { .. } => "number_taken",
             Self::NextHopUnreachable { .. } => "next_hop_unreachable",
             Self::NotForwarding => "not_forwarding",
             Self::Deadline { .. } => "deadline",
@@ -181,7 +187,7 @@ impl Refusal {
             }
             // The host learns of a channel with the next blocks.
             Self::ChannelUnknown => Retry::After(6_000),
-            Self::PriceTooLow { .. } | Self::WrongKey { .. } => Retry::SamePath,
+            Self::PriceTooLow { .. } | Self::WrongKey { .. } | Self::NumberTaken { .. } => Retry::SamePath,
             Self::Voucher(refused) => refused.fault.retry(),
             Self::NextHopUnreachable { .. } | Self::NotForwarding => Retry::OtherPath,
             Self::ShuttingDown
@@ -244,6 +250,10 @@ impl fmt::Display for Refusal {
                 write!(f, "the channel ends too soon, with block {last_block}: extend it")
             }
             Self::ChannelClosing => f.write_str("the channel is being closed"),
+            Self::NumberTaken { highest } => write!(
+                f,
+                "the request's number on the lane does not go on from {highest}, the highest that the host has"
+            ),
             Self::NextHopUnreachable { .. } => f.write_str("a node on the path can not reach the next one"),
             Self::NotForwarding => f.write_str("a node on the path does not forward this"),
             Self::Deadline { needed_ms: 0 } => f.write_str("the deadline passed"),
@@ -286,6 +296,8 @@ pub enum RequestFault {
     OtherInput,
     /// The price is above their highest.
     AbovePrice,
+    /// They are for another channel, epoch or lane than the voucher, or their number there is 0.
+    OtherPlace,
 }
 
 impl RequestFault {
@@ -308,6 +320,7 @@ impl fmt::Display for RequestFault {
             Self::OtherModel => "the model is not the one of the version that it names",
             Self::OtherInput => "the inputs are not the ones that it names",
             Self::AbovePrice => "the price is above its own highest",
+            Self::OtherPlace => "it is for another lane than its voucher, or has no number there",
         })
     }
 }

@@ -550,7 +550,7 @@ mod tests {
 
     use super::*;
     use llmesh_primitives::{ElementType, SignedVoucher, Voucher};
-    use llmesh_proofs::RequestTerms;
+    use llmesh_proofs::{Place, RequestTerms};
     use rand::{SeedableRng, rngs::StdRng};
     use sp_core::{Pair, ed25519};
     use sp_runtime::AccountId32;
@@ -563,6 +563,12 @@ mod tests {
         .unwrap();
         let terms = RequestTerms {
             genesis: H256::zero(),
+            place: Place {
+                channel: 5,
+                epoch: 0,
+                lane: 0,
+                sequence: 1,
+            },
             client: AccountId32::new(pair.public().0),
             model: H256::zero(),
             version: 0,

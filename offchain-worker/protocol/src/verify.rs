@@ -5,16 +5,15 @@ use crate::{
     tensors::MeshTensors,
     wire::Ask,
 };
-use llmesh_primitives::WorkOrigin;
 use llmesh_proofs::{ReceiptError, SignedReceipt};
 use sp_core::H256;
 use sp_runtime::AccountId32;
 
 impl Ask {
-    /// What a host can check of a request with nothing but its own name and clock: chain, host, expiry, price, inputs,
-    /// and the client's signature. Returns the request id.
+    /// What a host can check of a request with nothing but its own name and clock: chain, host, lane, expiry, price,
+    /// inputs, and the client's signature. Returns the request id.
     ///
-    /// What is left to the host: that the id is new, that the client is the channel's signer, that it offers the model
+    /// What is left to the host: that the id and the number on the lane are new, that the client is the channel's signer, that it offers the model
     /// under this version, its price, and the voucher.
     ///
     /// # Errors
@@ -28,6 +27,12 @@ impl Ask {
         if terms.host != *host {
             return bad(RequestFault::OtherHost);
         }
+        let (place, voucher) = (&terms.place, &self.voucher.voucher);
+        let same = place.channel == self.channel
+            && (place.channel, place.epoch, place.lane) == (voucher.channel, voucher.epoch, voucher.lane);
+        if !same || place.sequence == 0 {
+            return bad(RequestFault::OtherPlace);
+        }
         if terms.expires_at <= now {
             return Err(Refusal::Expired { now });
         }
@@ -40,8 +45,7 @@ impl Ask {
         self.request.verify().or_else(|_| bad(RequestFault::BadSignature))
     }
 
-    /// Whether these outputs and this receipt are an answer to this request, on the lane that its voucher is for and
-    /// for no more than its price. The receipt may carry the request under another signature of the client's.
+    /// Whether these outputs and this receipt are an answer to this request, for no more than its price. The receipt may carry the request under another signature of the client's.
     ///
     /// # Errors
     /// Why the client owes nothing for it.
@@ -51,13 +55,6 @@ impl Ask {
         }
         if receipt.receipt.fee > self.price {
             return Err(AnswerFault::AbovePrice);
-        }
-        let voucher = &self.voucher.voucher;
-        match receipt.receipt.origin {
-            WorkOrigin::Request {
-                channel, epoch, lane, ..
-            } if (channel, epoch, lane) == (voucher.channel, voucher.epoch, voucher.lane) => {}
-            _ => return Err(AnswerFault::OtherLane),
         }
         receipt.verify_hashes(self.request.terms.input_hash, outputs.hash())?;
         Ok(receipt.verify()?)
@@ -70,9 +67,6 @@ pub enum AnswerFault {
     /// The receipt is for other terms.
     #[error("the receipt is for another request")]
     OtherRequest,
-    /// The receipt is for another channel, epoch or lane than the voucher.
-    #[error("the receipt is for another lane")]
-    OtherLane,
     /// The fee is above the price that went with the request.
     #[error("the fee is above the price of the request")]
     AbovePrice,

@@ -62,7 +62,8 @@ def ed25519_signature(signature):
 
 def terms_scale(t):
     return b"".join([
-        unhex(t["genesis"]), unhex(t["client"]), unhex(t["model"]), uint(t["version"], 4), unhex(t["input_hash"]),
+        unhex(t["genesis"]), uint(t["channel"], 8), uint(t["epoch"], 4), uint(t["lane"], 2), uint(t["sequence"], 8),
+        unhex(t["client"]), unhex(t["model"]), uint(t["version"], 4), unhex(t["input_hash"]),
         uint(t["max_price"], 16), unhex(t["host"]), uint(t["expires_at"], 8), unhex(t["salt"]),
     ])
 

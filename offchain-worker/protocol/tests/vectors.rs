@@ -115,6 +115,7 @@ fn refusals() {
         Refusal::ChannelUnknown,
         Refusal::ChannelExpiring { last_block: 77 },
         Refusal::ChannelClosing,
+        Refusal::NumberTaken { highest: 42 },
         Refusal::NextHopUnreachable { peer: peer(9) },
         Refusal::NotForwarding,
         Refusal::Deadline { needed_ms: 70 },
@@ -169,6 +170,10 @@ fn sealed_request_and_answers() {
             "key_id": hex(KeyId::of(&ring.public()).0),
             "terms": {
                 "genesis": hex(terms.genesis),
+                "channel": terms.place.channel.to_string(),
+                "epoch": terms.place.epoch,
+                "lane": terms.place.lane,
+                "sequence": terms.place.sequence.to_string(),
                 "client": hex(&terms.client),
                 "model": hex(terms.model),
                 "version": terms.version,

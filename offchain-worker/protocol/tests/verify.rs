@@ -37,6 +37,16 @@ fn a_host_takes_what_is_for_it_and_holds() {
         check(|a| a.request.terms.host = AccountId32::new([9; 32])),
         fault(RequestFault::OtherHost)
     );
+    for elsewhere in [
+        (|a| a.request.terms.place.channel += 1) as fn(&mut Ask),
+        |a| a.request.terms.place.epoch += 1,
+        |a| a.request.terms.place.lane += 1,
+        |a| a.request.terms.place.sequence = 0,
+        |a| a.channel += 1,
+        |a| a.voucher.voucher.lane += 1,
+    ] {
+        assert_eq!(check(elsewhere), fault(RequestFault::OtherPlace));
+    }
     assert_eq!(
         check(|a| a.request.terms.expires_at = NOW),
         Err(Refusal::Expired { now: NOW })
@@ -75,15 +85,15 @@ fn a_client_takes_what_it_asked_for() {
     assert_eq!(check(&signed(|r| r.fee += 1)), Err(AnswerFault::AbovePrice));
     assert_eq!(
         check(&signed(|r| r.origin = WorkOrigin::Job(1))),
-        Err(AnswerFault::OtherLane)
+        Err(AnswerFault::Receipt(ReceiptError::NotARequest))
     );
     assert_eq!(
         check(&signed(|r| {
-            if let WorkOrigin::Request { lane, .. } = &mut r.origin {
-                *lane += 1
+            if let WorkOrigin::Request { sequence, .. } = &mut r.origin {
+                *sequence += 1
             }
         })),
-        Err(AnswerFault::OtherLane)
+        Err(AnswerFault::Receipt(ReceiptError::OtherPlace))
     );
     assert_eq!(
         check(&signed(|r| {
@@ -91,7 +101,7 @@ fn a_client_takes_what_it_asked_for() {
                 *epoch += 1
             }
         })),
-        Err(AnswerFault::OtherLane)
+        Err(AnswerFault::Receipt(ReceiptError::OtherPlace))
     );
     assert_eq!(
         check(&signed(|r| r.output_hash.0[0] ^= 1)),

@@ -46,6 +46,7 @@ fn all_refusals() -> Vec<Refusal> {
         Refusal::ChannelUnknown,
         Refusal::ChannelExpiring { last_block: 8 },
         Refusal::ChannelClosing,
+        Refusal::NumberTaken { highest: u64::MAX },
         Refusal::NextHopUnreachable {
             peer: vec![1; 64].try_into().unwrap(),
         },
@@ -70,6 +71,7 @@ fn all_refusals() -> Vec<Refusal> {
             R::OtherModel,
             R::OtherInput,
             R::AbovePrice,
+            R::OtherPlace,
         ]
         .map(|fault| Refusal::BadRequest { fault }),
     );
@@ -111,7 +113,7 @@ fn a_refusal_has_a_code_a_sentence_and_a_way_on() {
         );
         // No refusal leads to asking the same again at once, with nothing to put right.
         if refusal.retry() == Retry::SamePath {
-            assert!(matches!(refusal.code(), 40 | 41 | 54));
+            assert!(matches!(refusal.code(), 40 | 41 | 45 | 54));
         }
     }
     assert_eq!(Refusal::Busy { wait_ms: 40 }.retry(), Retry::After(40));

@@ -13,7 +13,7 @@ use llmesh_primitives::{
 };
 use llmesh_proofs::{
     SignedReceipt,
-    merkle::{Builder, Tree, TreeError},
+    merkle::{Builder, GAP, Tree, TreeError},
 };
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use sp_runtime::traits::{BlakeTwo256, Hash};
@@ -31,17 +31,17 @@ use tokio::sync::oneshot;
 type H256 = llmesh_chain::H256;
 
 /// By receipt hash: what it takes to be audited.
-const EVIDENCE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("evidence-v1");
-/// By lane and sequence: hash and fee of the receipt, and the number of the first claim that covered it (0: none yet). An
-/// answer can get a lower sequence than one that was claimed before it was ready, so a claim's tree is of the leaves that
-/// were there when it was made.
-const LEAVES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("leaves-v1");
-/// By lane and root: number of the claim, and number of leaves of its tree.
-const WORKS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("works-v1");
+const EVIDENCE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("evidence-v2");
+/// By lane and sequence: hash and fee of the receipt.
+const LEAVES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("leaves-v2");
+/// By lane: the highest sequence that a claim's tree reached. What is up to there stays as it is, as it can be drawn.
+const CLOSED: TableDefinition<&[u8], u64> = TableDefinition::new("closed-v1");
+/// By lane and root: after which sequence the tree begins, and number of its leaves.
+const WORKS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("works-v2");
 /// By time and receipt hash: what can go then, with its size.
-const EXPIRY: TableDefinition<&[u8], u64> = TableDefinition::new("expiry-v1");
+const EXPIRY: TableDefinition<&[u8], u64> = TableDefinition::new("expiry-v2");
 /// By receipt hash: the time under which it is in [`EXPIRY`].
-const KEPT: TableDefinition<&[u8], u64> = TableDefinition::new("kept-v1");
+const KEPT: TableDefinition<&[u8], u64> = TableDefinition::new("kept-v2");
 /// By time and lane: the lanes that are over, whose leaves can go then.
 const ENDED: TableDefinition<&[u8], ()> = TableDefinition::new("ended-v1");
 /// By audit and stage: what was found.
@@ -57,7 +57,7 @@ const QUEUE: usize = 4_096;
 const GROUP: usize = 1_024;
 /// Audits of which is remembered what was found.
 const BALLOTS_KEPT: u64 = 100_000;
-/// Kept until its claim was paid, or its channel ended.
+/// Kept until its claim was made, or its channel ended.
 const UNCLAIMED: u64 = u64::MAX;
 
 /// A lane of a channel in one of its epochs.
@@ -115,8 +115,8 @@ pub enum EvidenceError {
     /// Everything kept is still needed, and there is no room for more.
     #[error("{path} holds as much as it may: give it more with --evidence-space, or more disk")]
     Full { path: PathBuf },
-    /// A crash lost what the lane's sequences are.
-    #[error("the sequence number is that of another receipt, which was claimed")]
+    /// A claim went past the receipt's sequence number: it is another receipt's, or nobody's for good.
+    #[error("a claim went past the sequence number of the receipt")]
     Taken,
     /// The file is of another chain.
     #[error("{path} belongs to another chain: use another --base-path")]
@@ -139,17 +139,22 @@ enum Change {
         key: [u8; 9],
         ballot: Box<Ballot>,
     },
-    /// What is there of the lane is claimed.
-    Claim {
+    /// What is there of the lane after sequence `covered` and up to `to` is claimed.
+    Work {
         lane: LaneEpoch,
+        covered: u64,
+        to: u64,
     },
-    /// The lane's leaves up to this value are needed until then.
+    /// The lane's receipts that claims up to this sequence have are needed until then.
     Release {
         lane: LaneEpoch,
-        paid: u128,
+        up_to: u64,
         keep_until: u64,
-        /// There will be no more claims.
-        over: bool,
+    },
+    /// There will be no more claims: all of the lane is needed until then.
+    Over {
+        lane: LaneEpoch,
+        keep_until: u64,
     },
     /// What is needed no longer goes.
     Prune {
@@ -161,9 +166,9 @@ enum Change {
 enum Applied {
     Done,
     NoRoom,
-    /// The sequence is another receipt's, which was claimed.
+    /// A claim went past the sequence.
     Taken,
-    Claimed(Work),
+    Work(Work),
 }
 
 struct Order {
@@ -274,10 +279,12 @@ impl EvidenceStore {
     }
 
     /// Keeps the evidence for an answer; it is on disk when this returns. `keep_until`: milliseconds since 1970 after which
-    /// it is of no use; for a request of the mesh `None`, until [`Self::paid`] or [`Self::over`] says more.
+    /// it is of no use; for a request of the mesh `None`, until [`Self::claimed`] or [`Self::over`] says more.
+    ///
+    /// A receipt of another answer with the same sequence goes: it is of before a crash, and its answer was never sent.
     ///
     /// # Errors
-    /// [`EvidenceError::Full`] above all.
+    /// [`EvidenceError::Full`] above all; [`EvidenceError::Taken`] once [`Self::work`] went past the receipt's sequence.
     pub async fn put(
         &self,
         hash: H256,
@@ -304,28 +311,30 @@ impl EvidenceStore {
         .await
     }
 
-    /// Fixes what the lane's receipts are at present as what a claim covers: the tree can be had again by its root. Without
-    /// new receipts it is the same as before.
+    /// Fixes the lane's receipts after sequence `covered` and up to `to` as what a claim adds: the tree can be had again by its
+    /// root, and no receipt is put there any more. The same bounds give the same again. Empty when there is nothing between.
+    ///
+    /// Takes as long as there are sequences between. A claim has at most [`u32::MAX`] of them.
     ///
     /// # Errors
     /// When it can not be written.
-    pub async fn work(&self, lane: LaneEpoch) -> Result<Work, EvidenceError> {
-        match self.apply(Change::Claim { lane }).await? {
-            Applied::Claimed(work) => Ok(work),
+    pub async fn work(&self, lane: LaneEpoch, covered: u64, to: u64) -> Result<Work, EvidenceError> {
+        match self.apply(Change::Work { lane, covered, to }).await? {
+            Applied::Work(work) => Ok(work),
             _ => Err(EvidenceError::Closed),
         }
     }
 
-    /// Notes that the lane was paid `paid` planck in all: the receipts that this covers are needed until `keep_until` only.
+    /// Notes that the chain has the lane's claims up to sequence `up_to`: their receipts are needed until `keep_until` only, or
+    /// shorter if that was said before.
     ///
     /// # Errors
     /// When it can not be written.
-    pub async fn paid(&self, lane: LaneEpoch, paid: u128, keep_until: u64) -> Result<(), EvidenceError> {
+    pub async fn claimed(&self, lane: LaneEpoch, up_to: u64, keep_until: u64) -> Result<(), EvidenceError> {
         self.order(Change::Release {
             lane,
-            paid,
+            up_to,
             keep_until,
-            over: false,
         })
         .await
     }
@@ -335,13 +344,7 @@ impl EvidenceStore {
     /// # Errors
     /// When it can not be written.
     pub async fn over(&self, lane: LaneEpoch, keep_until: u64) -> Result<(), EvidenceError> {
-        self.order(Change::Release {
-            lane,
-            paid: u128::MAX,
-            keep_until,
-            over: true,
-        })
-        .await
+        self.order(Change::Over { lane, keep_until }).await
     }
 
     /// Removes what is of no use at `now`, in milliseconds since 1970.
@@ -403,16 +406,14 @@ impl EvidenceStore {
     /// When it can not be read.
     #[allow(clippy::type_complexity, reason = "a tree does not keep its leaves")]
     pub fn tree(&self, lane: LaneEpoch, root: H256) -> Result<Option<(Tree, Vec<H256>)>, EvidenceError> {
-        let Some((claim, leaves)) = self.read::<(u32, u32)>(WORKS, &work_key(lane, root))? else {
+        let Some((covered, leaves)) = self.read::<(u64, u32)>(WORKS, &work_key(lane, root))? else {
             return Ok(None);
         };
         let all = self.with(|database| {
             let transaction = database.begin_read()?;
             let table = transaction.open_table(LEAVES)?;
-            leaves_of(&table, lane, claim)
+            leaves_of(&table, lane, covered, leaves)
         })?;
-        let mut all = all;
-        all.resize(leaves as usize, (H256::zero(), 0));
         let hashes = all.iter().map(|(hash, _)| *hash).collect();
         let tree = Tree::new(all).map_err(|e: TreeError| self.failed(e.to_string()))?;
         Ok((tree.root() == root).then_some((tree, hashes)))
@@ -450,8 +451,8 @@ pub fn hash_encoded(bytes: &[u8]) -> H256 {
     BlakeTwo256::hash(bytes)
 }
 
-/// Where the receipt of a request is among the leaves.
-fn leaf_key(origin: &WorkOrigin) -> Option<[u8; 22]> {
+/// The lane and sequence of the receipt of a request.
+fn place_of(origin: &WorkOrigin) -> Option<(LaneEpoch, u64)> {
     let WorkOrigin::Request {
         channel,
         epoch,
@@ -462,8 +463,7 @@ fn leaf_key(origin: &WorkOrigin) -> Option<[u8; 22]> {
     else {
         return None;
     };
-    let lane = LaneEpoch { channel, epoch, lane };
-    Some(lane.leaf(sequence))
+    Some((LaneEpoch { channel, epoch, lane }, sequence))
 }
 
 fn work_key(lane: LaneEpoch, root: H256) -> Vec<u8> {
@@ -471,31 +471,28 @@ fn work_key(lane: LaneEpoch, root: H256) -> Vec<u8> {
 }
 
 /// A row of [`LEAVES`].
-type Leaf = (H256, u128, u32);
+type Leaf = (H256, u128);
 
-/// Hash and value of the lane's leaves that claims up to this one covered, by index. A sequence without a receipt is an
-/// empty leaf.
+/// Hash and value of this many of the lane's leaves after sequence `covered`. A sequence without a receipt is an empty leaf.
 fn leaves_of(
     table: &impl ReadableTable<&'static [u8], &'static [u8]>,
     lane: LaneEpoch,
-    claim: u32,
-) -> Result<Vec<(H256, u128)>, redb::Error> {
-    let mut all: Vec<(H256, u128)> = Vec::new();
-    let (from, to) = (lane.leaf(1), lane.leaf(u64::from(u32::MAX)));
+    covered: u64,
+    leaves: u32,
+) -> Result<Vec<Leaf>, redb::Error> {
+    let first = covered.saturating_add(1);
+    let (from, to) = (lane.leaf(first), lane.leaf(covered.saturating_add(leaves.into())));
+    let mut all = Vec::new();
     for row in table.range(from.as_slice()..=to.as_slice())? {
         let (key, value) = row?;
-        let Ok((hash, fee, covered)) = Leaf::decode_all(&mut value.value()) else {
+        let Ok(leaf) = Leaf::decode_all(&mut value.value()) else {
             continue;
         };
-        if covered == 0 || covered > claim {
-            continue;
-        }
-        let at = usize::try_from(sequence_of(key.value()).saturating_sub(1)).unwrap_or(usize::MAX);
-        while all.len() < at {
-            all.push((H256::zero(), 0));
-        }
-        all.push((hash, fee));
+        let at = sequence_of(key.value()).saturating_sub(first);
+        all.resize(usize::try_from(at).unwrap_or(usize::MAX), GAP);
+        all.push(leaf);
     }
+    all.resize(leaves as usize, GAP);
     Ok(all)
 }
 
@@ -542,6 +539,7 @@ fn prepare(database: &Database) -> Result<u64, redb::Error> {
         transaction.open_table(KEPT)?;
         transaction.open_table(BALLOTS)?;
         transaction.open_table(ENDED)?;
+        transaction.open_table(CLOSED)?;
         transaction.open_table(WORKS)?;
         let expiry = transaction.open_table(EXPIRY)?;
         for row in expiry.iter()? {
@@ -585,6 +583,7 @@ impl Writer {
                     kept: transaction.open_table(KEPT)?,
                     ballots: transaction.open_table(BALLOTS)?,
                     ended: transaction.open_table(ENDED)?,
+                    closed: transaction.open_table(CLOSED)?,
                     works: transaction.open_table(WORKS)?,
                 };
                 for order in &group {
@@ -622,13 +621,16 @@ struct Tables<'a> {
     kept: redb::Table<'a, &'static [u8], u64>,
     ballots: redb::Table<'a, &'static [u8], &'static [u8]>,
     ended: redb::Table<'a, &'static [u8], ()>,
+    closed: redb::Table<'a, &'static [u8], u64>,
     works: redb::Table<'a, &'static [u8], &'static [u8]>,
 }
 
 impl Tables<'_> {
     fn apply(&mut self, change: &Change, bytes: &mut u64, capacity: u64) -> Result<Applied, redb::Error> {
         match change {
-            Change::Claim { lane } => return Ok(Applied::Claimed(self.claim(*lane)?)),
+            Change::Work { lane, covered, to } => {
+                return Ok(Applied::Work(self.work(*lane, *covered, *to)?));
+            }
             Change::Put {
                 hash,
                 evidence,
@@ -642,15 +644,17 @@ impl Tables<'_> {
                 if bytes.saturating_add(size) > capacity {
                     return Ok(Applied::NoRoom);
                 }
-                let leaf = leaf_key(&evidence.receipt.origin);
-                if let Some(key) = &leaf {
-                    let before = self.leaves.get(key.as_slice())?;
-                    let before = before.and_then(|row| Leaf::decode_all(&mut row.value()).ok());
-                    match before.filter(|(other, ..)| other != hash) {
-                        Some((_, _, covered)) if covered > 0 => return Ok(Applied::Taken),
-                        // Of before a crash; its answer was never sent.
-                        Some((other, ..)) => self.forget(other.as_bytes(), bytes)?,
-                        None => {}
+                if let Some((lane, sequence)) = place_of(&evidence.receipt.origin) {
+                    if sequence <= self.closed(lane)? {
+                        return Ok(Applied::Taken);
+                    }
+                    let leaf = (*hash, evidence.receipt.fee).encode();
+                    let before = self
+                        .leaves
+                        .insert(lane.leaf(sequence).as_slice(), leaf.as_slice())?
+                        .and_then(|row| Leaf::decode_all(&mut row.value()).ok());
+                    if let Some((other, _)) = before {
+                        self.forget(other.as_bytes(), bytes)?;
                     }
                 }
                 *bytes = bytes.saturating_add(size);
@@ -658,48 +662,49 @@ impl Tables<'_> {
                 self.kept.insert(hash.as_bytes(), *keep_until)?;
                 self.expiry
                     .insert(expiry_key(*keep_until, hash.as_bytes()).as_slice(), size)?;
-                if let Some(key) = leaf {
-                    self.hold_after(&key)?;
-                    self.leaves.insert(
-                        key.as_slice(),
-                        (*hash, evidence.receipt.fee, 0u32).encode().as_slice(),
-                    )?;
-                }
             }
             Change::Ballot { key, ballot } => {
                 self.ballots.insert(key.as_slice(), ballot.encode().as_slice())?;
             }
             Change::Release {
                 lane,
-                paid,
+                up_to,
                 keep_until,
-                over,
             } => {
-                if *over {
-                    self.ended
-                        .insert(expiry_key(*keep_until, &lane.prefix()).as_slice(), ())?;
-                }
+                // What no tree reached is in no claim.
+                let up_to = self.closed(*lane)?.min(*up_to);
                 let mut hashes = Vec::new();
-                let mut sum = 0u128;
-                let (from, to) = (lane.leaf(0), lane.leaf(u64::MAX));
-                for row in self.leaves.range(from.as_slice()..=to.as_slice())? {
-                    let Ok((hash, fee, covered)) = Leaf::decode_all(&mut row?.1.value()) else {
+                let (from, to) = (lane.leaf(0), lane.leaf(up_to));
+                // Nothing was put below an earlier claim since it was released. So what is below the first that is found
+                // released was released too, and the lane's past is not walked at each claim.
+                for row in self.leaves.range(from.as_slice()..=to.as_slice())?.rev() {
+                    let Ok((hash, _)) = Leaf::decode_all(&mut row?.1.value()) else {
                         continue;
                     };
-                    if covered == 0 && !over {
-                        // The next claim's tree will have it before the rest.
-                        break;
-                    }
-                    sum = sum.saturating_add(fee);
-                    if sum > *paid {
+                    if !self.is_unclaimed(hash)? {
                         break;
                     }
                     hashes.push(hash);
                 }
                 for hash in hashes {
-                    let before = self.kept.get(hash.as_bytes())?.map(|row| row.value());
-                    // Released before: it is not needed longer for being claimed again.
-                    let Some(UNCLAIMED) = before else { continue };
+                    self.keep(hash, UNCLAIMED, *keep_until)?;
+                }
+            }
+            Change::Over { lane, keep_until } => {
+                self.ended
+                    .insert(expiry_key(*keep_until, &lane.prefix()).as_slice(), ())?;
+                let mut hashes = Vec::new();
+                let (from, to) = (lane.leaf(0), lane.leaf(u64::MAX));
+                for row in self.leaves.range(from.as_slice()..=to.as_slice())? {
+                    let Ok((hash, _)) = Leaf::decode_all(&mut row?.1.value()) else {
+                        continue;
+                    };
+                    // Released before: it is not needed longer.
+                    if self.is_unclaimed(hash)? {
+                        hashes.push(hash);
+                    }
+                }
+                for hash in hashes {
                     self.keep(hash, UNCLAIMED, *keep_until)?;
                 }
             }
@@ -719,28 +724,18 @@ impl Tables<'_> {
         Ok(Applied::Done)
     }
 
-    /// A receipt that comes before others moves them along the lane's value: in the next claim's tree a receipt that was paid
-    /// can be where the new value is, and be drawn once more. So what is after the new one is needed until the next payment.
-    fn hold_after(&mut self, leaf: &[u8; 22]) -> Result<(), redb::Error> {
-        let mut end = *leaf;
-        end[14..].fill(0xff);
-        let mut after = Vec::new();
-        for row in self.leaves.range(leaf.as_slice()..=end.as_slice())? {
-            if let Ok((hash, _, covered)) = Leaf::decode_all(&mut row?.1.value())
-                && covered > 0
-            {
-                after.push(hash);
-            }
-        }
-        for hash in after {
-            let before = self.kept.get(hash.as_bytes())?.map(|row| row.value());
-            if let Some(before) = before
-                && before != UNCLAIMED
-            {
-                self.keep(hash, before, UNCLAIMED)?;
-            }
-        }
-        Ok(())
+    /// The highest sequence that a claim's tree reached.
+    fn closed(&self, lane: LaneEpoch) -> Result<u64, redb::Error> {
+        Ok(self
+            .closed
+            .get(lane.prefix().as_slice())?
+            .map_or(0, |row| row.value()))
+    }
+
+    /// Whether a receipt is kept until more is said.
+    fn is_unclaimed(&self, hash: H256) -> Result<bool, redb::Error> {
+        let until = self.kept.get(hash.as_bytes())?.map(|row| row.value());
+        Ok(until == Some(UNCLAIMED))
     }
 
     /// Removes the evidence for a receipt.
@@ -766,30 +761,14 @@ impl Tables<'_> {
         Ok(())
     }
 
-    fn claim(&mut self, lane: LaneEpoch) -> Result<Work, redb::Error> {
-        let mut last = 0;
-        let mut fresh = Vec::new();
-        let (from, to) = (lane.leaf(1), lane.leaf(u64::from(u32::MAX)));
-        for row in self.leaves.range(from.as_slice()..=to.as_slice())? {
-            let (key, value) = row?;
-            if let Ok((hash, fee, covered)) = Leaf::decode_all(&mut value.value()) {
-                last = last.max(covered);
-                if covered == 0 {
-                    fresh.push((key.value().to_vec(), hash, fee));
-                }
-            }
-        }
-        let claim = if fresh.is_empty() {
-            last
-        } else {
-            last.saturating_add(1)
-        };
-        for (key, hash, fee) in fresh {
-            self.leaves
-                .insert(key.as_slice(), (hash, fee, claim).encode().as_slice())?;
+    fn work(&mut self, lane: LaneEpoch, covered: u64, to: u64) -> Result<Work, redb::Error> {
+        let leaves = u32::try_from(to.saturating_sub(covered)).unwrap_or(u32::MAX);
+        if leaves == 0 {
+            return Ok(Work::default());
         }
         let mut tree = Builder::new();
-        for (hash, fee) in leaves_of(&self.leaves, lane, claim)? {
+        for (hash, fee) in leaves_of(&self.leaves, lane, covered, leaves)? {
+            // There is not as much money as would overflow.
             if tree.push(hash, fee).is_err() {
                 break;
             }
@@ -797,8 +776,10 @@ impl Tables<'_> {
         let work = tree.work();
         self.works.insert(
             work_key(lane, work.root).as_slice(),
-            (claim, work.leaves).encode().as_slice(),
+            (covered, work.leaves).encode().as_slice(),
         )?;
+        let closed = self.closed(lane)?.max(covered.saturating_add(work.leaves.into()));
+        self.closed.insert(lane.prefix().as_slice(), closed)?;
         Ok(work)
     }
 
@@ -815,6 +796,7 @@ impl Tables<'_> {
                 .retain_in(from.as_slice()..=to.as_slice(), |_, _| false)?;
             let to = [lane, &[0xff; 32]].concat();
             self.works.retain_in(lane..=to.as_slice(), |_, _| false)?;
+            self.closed.remove(lane)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use llmesh_primitives::{
     ElementType, Receipt, RuntimeClass, Sketch, Tensor, Tensors, Work, WorkOrigin,
     attestation::{Finding, SKETCH_SIZE},
 };
-use llmesh_proofs::{RequestTerms, SignedReceipt};
+use llmesh_proofs::{Place, RequestTerms, SignedReceipt, merkle::GAP};
 use proptest::prelude::*;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -79,20 +79,19 @@ fn has(store: &EvidenceStore, hash: H256) -> bool {
     store.get(hash).unwrap().is_some()
 }
 
-/// The tree that a claim stated can be had again: it has these leaves and no others, proves each of them to whoever has
-/// the claim, and finds the one under a point.
-fn check_tree(store: &EvidenceStore, lane: LaneEpoch, work: &Work, leaves: &Leaves) {
+/// The tree that a claim stated can be had again: of these leaves it has those after sequence `covered` and no others, proves
+/// each of them to whoever has the claim, and finds the one under a point.
+fn check_tree(store: &EvidenceStore, lane: LaneEpoch, covered: u64, work: &Work, leaves: &Leaves) {
     let (tree, hashes) = store
         .tree(lane, work.root)
         .unwrap()
         .expect("the tree of a claim is there");
     assert_eq!(tree.work(), *work);
-    let last = leaves.keys().next_back().copied().unwrap_or(0);
-    assert_eq!(u64::from(work.leaves), last);
-    assert_eq!(hashes.len() as u64, last);
+    assert_eq!(hashes.len(), work.leaves as usize);
     let mut from = 0;
-    for (index, sequence) in (0u32..).zip(1..=last) {
-        let (hash, fee) = leaves.get(&sequence).copied().unwrap_or((H256::zero(), 0));
+    for index in 0..work.leaves {
+        let sequence = covered + u64::from(index) + 1;
+        let (hash, fee) = leaves.get(&sequence).copied().unwrap_or(GAP);
         assert_eq!(hashes[index as usize], hash, "sequence {sequence}");
         let proof = tree.proof(index).unwrap();
         assert_eq!(proof.verify(work, hash, fee), Some(from..from + fee));
@@ -123,6 +122,12 @@ async fn evidence_survives_a_restart_and_its_receipt_holds() {
     (kept.inputs, kept.outputs) = (inputs.encode(), outputs.encode());
     let terms = RequestTerms {
         genesis: H256::repeat_byte(0x11),
+        place: Place {
+            channel: LANE.channel,
+            epoch: LANE.epoch,
+            lane: LANE.lane,
+            sequence: 42,
+        },
         client: client.account32(),
         model: kept.receipt.model,
         version: kept.version,
@@ -162,44 +167,61 @@ async fn evidence_survives_a_restart_and_its_receipt_holds() {
     let signed = found.signed.unwrap();
     assert_eq!(signed.verify(), Ok(()));
     assert_eq!(signed.verify_data(&inputs, &outputs), Ok(()));
-    assert_eq!(signed.leaf(), Some((41, hash, 900)));
-    let work = store.work(LANE).await.unwrap();
-    check_tree(&store, LANE, &work, &Leaves::from([(42, (hash, 900))]));
+    assert_eq!(signed.leaf(40), Some((1, hash, 900)));
+    let work = store.work(LANE, 40, 42).await.unwrap();
+    assert_eq!((work.leaves, work.value), (2, 900));
+    check_tree(&store, LANE, 40, &work, &Leaves::from([(42, (hash, 900))]));
 }
 
 #[tokio::test]
-async fn a_claim_s_tree_stays_when_more_receipts_come() {
+async fn claims_tile_the_lane() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let mut leaves = Leaves::new();
-    for (sequence, fee) in [(1, 10), (3, 30)] {
+    for (sequence, fee) in [(1, 10), (3, 30), (4, 40)] {
         leaves.insert(sequence, (put(&store, LANE, sequence, fee).await, fee));
     }
-    let first = store.work(LANE).await.unwrap();
+    let first = store.work(LANE, 0, 3).await.unwrap();
     assert_eq!((first.leaves, first.value), (3, 40), "a gap is an empty leaf");
-    let then = leaves.clone();
+    check_tree(&store, LANE, 0, &first, &leaves);
 
-    // One of them took longer than one with a higher number that was claimed.
-    for (sequence, fee) in [(2, 20), (6, 60)] {
+    // What comes after it changes nothing of it, whatever the order.
+    for (sequence, fee) in [(8, 80), (6, 60)] {
         leaves.insert(sequence, (put(&store, LANE, sequence, fee).await, fee));
     }
-    check_tree(&store, LANE, &first, &then);
-    let second = store.work(LANE).await.unwrap();
-    assert_eq!((second.leaves, second.value), (6, 120));
-    assert_ne!(first.root, second.root);
-    for _ in 0..3 {
-        assert_eq!(
-            store.work(LANE).await,
-            Ok(second),
-            "without new receipts it is the same"
-        );
-    }
+    check_tree(&store, LANE, 0, &first, &leaves);
+    let second = store.work(LANE, 3, 7).await.unwrap();
+    assert_eq!((second.leaves, second.value), (4, 100), "it ends with a gap");
+    let third = store.work(LANE, 7, 8).await.unwrap();
+    assert_eq!((third.leaves, third.value), (1, 80));
+    // A claim that came to nothing is made again, with more.
+    let more = store.work(LANE, 3, 8).await.unwrap();
+    assert_eq!((more.leaves, more.value), (5, 180));
     drop(store);
 
     let store = open(folder.path());
-    check_tree(&store, LANE, &first, &then);
-    check_tree(&store, LANE, &second, &leaves);
-    assert_eq!(store.work(LANE).await, Ok(second));
+    for (covered, work) in [(0, first), (3, second), (7, third), (3, more)] {
+        check_tree(&store, LANE, covered, &work, &leaves);
+        let to = covered + u64::from(work.leaves);
+        assert_eq!(store.work(LANE, covered, to).await, Ok(work), "the same bounds");
+    }
+}
+
+#[tokio::test]
+async fn nothing_between_is_no_tree() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    put(&store, LANE, 1, 10).await;
+    for (covered, to) in [(0, 0), (5, 5), (5, 4), (u64::MAX, u64::MAX), (u64::MAX, 0)] {
+        assert_eq!(store.work(LANE, covered, to).await, Ok(Work::default()));
+    }
+    assert!(store.tree(LANE, Work::default().root).unwrap().is_none());
+    // And it closes nothing.
+    put(&store, LANE, 2, 10).await;
+    // Nothing but gaps is a tree all the same.
+    let gaps = store.work(LANE, 2, 5).await.unwrap();
+    assert_eq!((gaps.leaves, gaps.value), (3, 0));
+    check_tree(&store, LANE, 2, &gaps, &Leaves::new());
 }
 
 #[tokio::test]
@@ -209,18 +231,14 @@ async fn only_trees_that_were_claimed_on_the_lane_are_there() {
     let next = LaneEpoch { epoch: 2, ..LANE };
     let other = LaneEpoch { lane: 3, ..LANE };
 
-    let nothing = store.work(LANE).await.unwrap();
-    assert_eq!((nothing.leaves, nothing.value), (0, 0));
-    check_tree(&store, LANE, &nothing, &Leaves::new());
-
     let mine = put(&store, LANE, 1, 10).await;
     put(&store, next, 1, 20).await;
     put(&store, other, 2, 30).await;
     // A job's result has no place in a lane.
     let (job, evidence) = evidence(WorkOrigin::Job(1), 40, 0);
     store.put(job, evidence, Some(1)).await.unwrap();
-    let work = store.work(LANE).await.unwrap();
-    check_tree(&store, LANE, &work, &Leaves::from([(1, (mine, 10))]));
+    let work = store.work(LANE, 0, 2).await.unwrap();
+    check_tree(&store, LANE, 0, &work, &Leaves::from([(1, (mine, 10))]));
     for (lane, root) in [
         (LANE, H256::repeat_byte(1)),
         (next, work.root),
@@ -228,6 +246,9 @@ async fn only_trees_that_were_claimed_on_the_lane_are_there() {
     ] {
         assert!(store.tree(lane, root).unwrap().is_none());
     }
+    // Of the other lanes nothing is closed.
+    put(&store, next, 2, 20).await;
+    put(&store, other, 1, 30).await;
 }
 
 #[tokio::test]
@@ -254,11 +275,11 @@ async fn a_full_store_refuses_and_forgets_nothing() {
     store.put(first, one, None).await.unwrap();
     assert_eq!(store.size(), (full, capacity));
     let leaves = Leaves::from([(1, (first, 10)), (2, (second, 20))]);
-    let work = store.work(LANE).await.unwrap();
-    check_tree(&store, LANE, &work, &leaves);
+    let work = store.work(LANE, 0, 2).await.unwrap();
+    check_tree(&store, LANE, 0, &work, &leaves);
 
-    // Room comes back with what is paid.
-    store.paid(LANE, 10, 100).await.unwrap();
+    // Room comes back with what is claimed.
+    store.claimed(LANE, 1, 100).await.unwrap();
     store.prune(101).await.unwrap();
     assert!(!has(&store, first) && has(&store, second));
     store.put(third, three, None).await.unwrap();
@@ -303,40 +324,52 @@ async fn pruning_takes_what_is_due_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn payment_releases_the_receipts_that_it_covers_whole() {
+async fn a_claim_releases_its_receipts() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let mut hashes = Vec::new();
-    for (sequence, fee) in [(1, 10), (2, 20), (3, 30)] {
-        hashes.push(put(&store, LANE, sequence, fee).await);
+    let sequences = [1, 2, 4, 5, 9];
+    let mut leaves = Leaves::new();
+    for sequence in sequences {
+        leaves.insert(sequence, (put(&store, LANE, sequence, 10).await, 10));
     }
-    let there = || -> Vec<bool> { hashes.iter().map(|hash| has(&store, *hash)).collect() };
+    let there = |store: &EvidenceStore| -> Vec<u64> {
+        let there = leaves.iter().filter(|(_, (hash, _))| has(store, *hash));
+        there.map(|(sequence, _)| *sequence).collect()
+    };
 
-    // Not claimed yet: whatever was paid was paid for something else.
-    store.paid(LANE, 1_000, 50).await.unwrap();
+    // No tree reached them: the claim is not of this store.
+    store.claimed(LANE, 9, 50).await.unwrap();
     store.prune(51).await.unwrap();
-    assert_eq!(there(), [true; 3]);
+    assert_eq!(there(&store), sequences);
 
-    let work = store.work(LANE).await.unwrap();
-    let unclaimed = put(&store, LANE, 4, 40).await;
-    store.paid(LANE, 9, 60).await.unwrap();
-    store.prune(61).await.unwrap();
-    assert_eq!(there(), [true; 3]);
-    store.paid(LANE, 29, 100).await.unwrap();
-    // It is not needed longer for being paid once more.
-    store.paid(LANE, 29, 1_000).await.unwrap();
+    let first = store.work(LANE, 0, 3).await.unwrap();
+    let second = store.work(LANE, 3, 5).await.unwrap();
+    store.claimed(LANE, 3, 100).await.unwrap();
+    // They are not needed longer for being claimed once more, and one that is not claimed is.
+    store.claimed(LANE, 3, 1_000).await.unwrap();
+    store.claimed(LANE, 0, 1_000).await.unwrap();
     store.prune(100).await.unwrap();
-    assert_eq!(there(), [true; 3]);
+    assert_eq!(there(&store), sequences);
     store.prune(101).await.unwrap();
-    assert_eq!(there(), [false, true, true]);
-    store.paid(LANE, 60, 200).await.unwrap();
+    assert_eq!(there(&store), [4, 5, 9]);
+    drop(store);
+
+    let store = open(folder.path());
+    store.claimed(LANE, 4, 200).await.unwrap();
+    // Beyond what is claimed here, as when another claim is on its way.
+    store.claimed(LANE, 1_000, 300).await.unwrap();
     store.prune(201).await.unwrap();
-    assert_eq!(there(), [false; 3]);
-    assert!(has(&store, unclaimed));
+    assert_eq!(there(&store), [5, 9]);
+    store.prune(301).await.unwrap();
+    assert_eq!(there(&store), [9]);
+    store.prune(u64::MAX).await.unwrap();
+    assert_eq!(there(&store), [9]);
 
     // Proofs of old receipts need the leaves beside them: these stay until the lane is over.
-    let leaves = hashes.iter().copied().zip([10, 20, 30]);
-    check_tree(&store, LANE, &work, &(1..).zip(leaves).collect());
+    check_tree(&store, LANE, 0, &first, &leaves);
+    check_tree(&store, LANE, 3, &second, &leaves);
+    let third = store.work(LANE, 5, 9).await.unwrap();
+    check_tree(&store, LANE, 5, &third, &leaves);
 }
 
 #[tokio::test]
@@ -352,25 +385,32 @@ async fn a_lane_that_is_over_goes_and_no_other() {
         LaneEpoch { lane: 3, ..LANE },
     ];
     let claimed = put(&store, LANE, 1, 10).await;
-    let work = store.work(LANE).await.unwrap();
+    let work = store.work(LANE, 0, 1).await.unwrap();
     let unclaimed = put(&store, LANE, 2, 20).await;
     let mut kept = Vec::new();
     for lane in others {
         let hash = put(&store, lane, 1, 10).await;
-        kept.push((lane, hash, store.work(lane).await.unwrap()));
+        kept.push((lane, hash, store.work(lane, 0, 1).await.unwrap()));
     }
 
     store.over(LANE, 300).await.unwrap();
     store.prune(300).await.unwrap();
     assert!(has(&store, claimed) && has(&store, unclaimed));
-    check_tree(&store, LANE, &work, &Leaves::from([(1, (claimed, 10))]));
+    check_tree(&store, LANE, 0, &work, &Leaves::from([(1, (claimed, 10))]));
     store.prune(301).await.unwrap();
     assert!(!has(&store, claimed) && !has(&store, unclaimed));
     assert!(store.tree(LANE, work.root).unwrap().is_none());
+    // Nothing of the lane is left, not even what was closed.
+    let again = put(&store, LANE, 1, 10).await;
+    assert!(has(&store, again));
+    store.over(LANE, 301).await.unwrap();
     store.prune(u64::MAX).await.unwrap();
     for (lane, hash, work) in &kept {
         assert!(has(&store, *hash), "{lane:?}");
-        check_tree(&store, *lane, work, &Leaves::from([(1, (*hash, 10))]));
+        check_tree(&store, *lane, 0, work, &Leaves::from([(1, (*hash, 10))]));
+        let (other, evidence) = answer(*lane, 1, 10, 1);
+        let closed = store.put(other, evidence, None).await;
+        assert_eq!(closed, Err(EvidenceError::Taken), "{lane:?}");
         store.over(*lane, 400).await.unwrap();
     }
     store.prune(401).await.unwrap();
@@ -378,53 +418,38 @@ async fn a_lane_that_is_over_goes_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_sequence_that_was_claimed_is_not_another_receipt_s() {
+async fn a_sequence_that_a_claim_went_past_is_taken() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let [(first, one), (second, two), (third, three)] = [1, 2, 3].map(|salt| answer(LANE, 1, 10, salt));
+    let [(first, one), (second, two), (third, three)] = [1, 2, 3].map(|salt| answer(LANE, 2, 10, salt));
     store.put(first, one, None).await.unwrap();
     // A crash lost the number before anybody saw the answer.
     store.put(second, two.clone(), None).await.unwrap();
     assert!(!has(&store, first) && has(&store, second));
     assert_eq!(store.size().0, size(&two));
-    let work = store.work(LANE).await.unwrap();
-    let leaves = Leaves::from([(1, (second, 10))]);
-    check_tree(&store, LANE, &work, &leaves);
+    let work = store.work(LANE, 0, 3).await.unwrap();
+    let leaves = Leaves::from([(2, (second, 10))]);
+    check_tree(&store, LANE, 0, &work, &leaves);
+    // What closes less opens nothing.
+    store.work(LANE, 0, 1).await.unwrap();
+    drop(store);
 
+    let store = open(folder.path());
     let before = store.size();
     assert_eq!(store.put(third, three, None).await, Err(EvidenceError::Taken));
+    for gap in [0, 1, 3] {
+        let (hash, evidence) = answer(LANE, gap, 10, 0);
+        let taken = store.put(hash, evidence, None).await;
+        assert_eq!(taken, Err(EvidenceError::Taken), "sequence {gap}");
+        assert!(!has(&store, hash));
+    }
     assert!(!has(&store, third));
     assert_eq!(store.size(), before);
+    // The very receipt that is there can be given again.
     store.put(second, two, None).await.unwrap();
-    assert_eq!(store.work(LANE).await, Ok(work));
-    check_tree(&store, LANE, &work, &leaves);
-}
-
-/// An answer took longer than one with a higher number that was claimed and paid meanwhile. In the next claim's tree the
-/// paid one is further along, where that claim's batch is: it has to be there as long as that batch can be drawn.
-#[tokio::test]
-async fn a_late_answer_keeps_the_ones_after_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    let second = put(&store, LANE, 2, 10).await;
-    let claimed = store.work(LANE).await.unwrap();
-    store.paid(LANE, claimed.value, 100).await.unwrap();
-    let first = put(&store, LANE, 1, 10).await;
-
-    store.prune(1_000).await.unwrap();
-    let next = store.work(LANE).await.unwrap();
-    let (tree, hashes) = store.tree(LANE, next.root).unwrap().unwrap();
-    let drawn = tree.locate(claimed.value).unwrap();
-    assert_eq!(
-        hashes[drawn as usize], second,
-        "the new value is where the old receipt is"
-    );
-    assert!(has(&store, second));
-    store.paid(LANE, next.value, 2_000).await.unwrap();
-    store.prune(2_000).await.unwrap();
-    assert!(has(&store, first) && has(&store, second));
-    store.prune(2_001).await.unwrap();
-    assert_eq!(store.size().0, 0);
+    assert_eq!(store.work(LANE, 0, 3).await, Ok(work));
+    check_tree(&store, LANE, 0, &work, &leaves);
+    put(&store, LANE, 4, 10).await;
 }
 
 fn ballot(salt: u8) -> Ballot {
@@ -502,73 +527,86 @@ fn a_file_that_is_no_store_is_refused() {
 async fn many_at_once_are_all_durable() {
     /// More than wait in the queue at a time.
     const ANSWERS: u64 = 5_000;
+    /// Answers of a claim.
+    const CLAIM: u64 = 250;
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let mut tasks = tokio::task::JoinSet::new();
-    for sequence in 1..=ANSWERS {
+    for claim in 0..ANSWERS / CLAIM {
         let store = store.clone();
         tasks.spawn(async move {
-            let hash = put(&store, LANE, sequence, u128::from(sequence)).await;
-            assert!(has(&store, hash), "it is there when `put` returns");
-            // Claims are made while answers come.
-            let work = match sequence % 250 {
-                0 => Some(store.work(LANE).await.unwrap()),
-                _ => None,
+            let (covered, to) = (claim * CLAIM, (claim + 1) * CLAIM);
+            // From the highest down, on a lane of its own: a claim closes what is below.
+            let lane = LaneEpoch {
+                channel: claim,
+                ..LANE
             };
-            (sequence, hash, work)
+            let puts: Vec<_> = (covered + 1..=to)
+                .rev()
+                .map(|sequence| {
+                    let store = store.clone();
+                    tokio::spawn(async move {
+                        let hash = put(&store, lane, sequence, u128::from(sequence)).await;
+                        assert!(has(&store, hash), "it is there when `put` returns");
+                        (sequence, (hash, u128::from(sequence)))
+                    })
+                })
+                .collect();
+            let mut leaves = Leaves::new();
+            for put in puts {
+                leaves.extend([put.await.unwrap()]);
+            }
+            // Claims are made while answers of other lanes come.
+            let work = store.work(lane, covered, to).await.unwrap();
+            (lane, covered, work, leaves)
         });
     }
-    let mut all = Leaves::new();
-    let mut works = Vec::new();
-    while let Some(done) = tasks.join_next().await {
-        let (sequence, hash, work) = done.unwrap();
-        all.insert(sequence, (hash, u128::from(sequence)));
-        works.extend(work);
-    }
-    let last = store.work(LANE).await.unwrap();
+    let all = tasks.join_all().await;
     drop(store);
 
     let store = open(folder.path());
     let (_, one) = answer(LANE, 1, 1, 0);
     assert_eq!(store.size().0, ANSWERS * size(&one));
-    assert!(all.values().all(|(hash, _)| has(&store, *hash)));
-    assert_eq!(u64::from(last.leaves), ANSWERS);
-    assert_eq!(last.value, u128::from(ANSWERS * (ANSWERS + 1) / 2));
-    works.push(last);
-    works.sort_by_key(|work| work.value);
-    assert!(works.is_sorted_by_key(|work| work.leaves), "no claim shrinks");
-    for work in works {
-        let (tree, _) = store.tree(LANE, work.root).unwrap().unwrap();
-        assert_eq!(tree.work(), work);
+    for (lane, covered, work, leaves) in all {
+        assert_eq!(u64::from(work.leaves), CLAIM);
+        assert!(leaves.values().all(|(hash, _)| has(&store, *hash)));
+        check_tree(&store, lane, covered, &work, &leaves);
     }
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Put { sequence: u64, fee: u128, salt: u8 },
-    Claim,
+    Put {
+        sequence: u64,
+        fee: u128,
+        salt: u8,
+    },
+    /// Of the claims before, `back` came to nothing.
+    Work {
+        back: usize,
+        ahead: u64,
+    },
     Reopen,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => (1u64..20, 0u128..100, 0u8..4)
+        8 => (0u64..24, 0u128..100, 0u8..4)
             .prop_map(|(sequence, fee, salt)| Step::Put { sequence, fee, salt }),
-        3 => Just(Step::Claim),
+        3 => (0usize..3, 0u64..6).prop_map(|(back, ahead)| Step::Work { back, ahead }),
         1 => Just(Step::Reopen),
     ]
 }
 
-/// Answers with consecutive numbers that are under way at the same time.
+/// Answers that are under way at the same time, and the claim after them.
 #[derive(Clone, Debug)]
 struct Burst {
-    /// In which order they get ready, from 0.
+    /// In which order they get ready, by number from 0.
     order: Vec<u64>,
-    /// After how many of them there is a claim, and after how many it is paid.
-    claim: usize,
-    pay: usize,
-    /// How many quarters of what is owed are paid.
-    quarters: u128,
+    /// Numbers of requests that came to nothing, after them.
+    gaps: u64,
+    /// Whether the chain took the claim.
+    taken: bool,
     /// Milliseconds until the next burst.
     wait: u64,
 }
@@ -576,15 +614,13 @@ struct Burst {
 fn burst() -> impl Strategy<Value = Burst> {
     (1u64..6)
         .prop_flat_map(|n| {
-            let at = 0..=n as usize;
             let order = Just((0..n).collect::<Vec<_>>()).prop_shuffle();
-            (order, at.clone(), at, 1u128..=4, 0u64..250)
+            (order, 0u64..3, prop::bool::weighted(0.7), 0u64..250)
         })
-        .prop_map(|(order, claim, pay, quarters, wait)| Burst {
+        .prop_map(|(order, gaps, taken, wait)| Burst {
             order,
-            claim,
-            pay,
-            quarters,
+            gaps,
+            taken,
             wait,
         })
 }
@@ -600,25 +636,24 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn every_claim_s_tree_can_be_had(steps in proptest::collection::vec(step(), 1..40)) {
+    fn every_claim_s_tree_can_be_had(steps in proptest::collection::vec(step(), 1..60)) {
         block_on(async {
             let folder = tempfile::tempdir().unwrap();
             let mut store = open(folder.path());
             let mut kept: HashMap<H256, Evidence> = HashMap::new();
             let mut leaves = Leaves::new();
-            // As many of them as were there at the last claim.
-            let mut claimed = Leaves::new();
-            let mut claims: Vec<(Work, Leaves)> = Vec::new();
+            let mut closed = 0;
+            // Where each claim ended that the chain took.
+            let mut ends = vec![0];
+            let mut claims: Vec<(u64, Work)> = Vec::new();
             for step in steps {
                 match step {
                     Step::Put { sequence, fee, salt } => {
                         let (hash, evidence) = answer(LANE, sequence, fee, salt);
-                        let known = kept.contains_key(&hash);
-                        let taken = claimed.get(&sequence).is_some_and(|(other, _)| *other != hash);
                         let done = store.put(hash, evidence.clone(), None).await;
-                        if known {
+                        if kept.contains_key(&hash) {
                             assert_eq!(done, Ok(()));
-                        } else if taken {
+                        } else if sequence <= closed {
                             assert_eq!(done, Err(EvidenceError::Taken));
                         } else {
                             assert_eq!(done, Ok(()));
@@ -629,14 +664,21 @@ proptest! {
                             kept.insert(hash, evidence);
                         }
                     }
-                    Step::Claim => {
-                        let work = store.work(LANE).await.unwrap();
-                        if let Some((last, _)) = claims.last() {
-                            assert!(work.leaves >= last.leaves && work.value >= last.value);
-                            assert_eq!(work == *last, leaves == claimed);
+                    Step::Work { back, ahead } => {
+                        ends.truncate(ends.len().saturating_sub(back).max(1));
+                        let covered = *ends.last().unwrap();
+                        let to = covered + ahead;
+                        let work = store.work(LANE, covered, to).await.unwrap();
+                        assert_eq!(u64::from(work.leaves), ahead);
+                        let value: u128 = leaves.range(covered + 1..to + 1).map(|(_, (_, fee))| fee).sum();
+                        assert_eq!(work.value, value);
+                        if ahead > 0 {
+                            claims.push((covered, work));
+                            ends.push(to);
+                        } else {
+                            assert_eq!(work, Work::default());
                         }
-                        claimed.clone_from(&leaves);
-                        claims.push((work, leaves.clone()));
+                        closed = closed.max(if ahead > 0 { to } else { 0 });
                     }
                     Step::Reopen => {
                         drop(store);
@@ -644,8 +686,10 @@ proptest! {
                     }
                 }
             }
-            for (work, leaves) in &claims {
-                check_tree(&store, LANE, work, leaves);
+            for (covered, work) in &claims {
+                check_tree(&store, LANE, *covered, work, &leaves);
+                let again = store.work(LANE, *covered, covered + u64::from(work.leaves)).await;
+                assert_eq!(again, Ok(*work));
             }
             for (hash, evidence) in &kept {
                 assert_eq!(store.get(*hash).unwrap().as_ref(), Some(evidence));
@@ -655,40 +699,41 @@ proptest! {
     }
 
     #[test]
-    fn what_can_be_drawn_can_be_shown(bursts in proptest::collection::vec(burst(), 1..8)) {
-        /// How long work can be drawn after it was paid.
+    fn what_can_be_drawn_can_be_shown(bursts in proptest::collection::vec(burst(), 1..12)) {
+        /// How long work can be drawn after it was claimed.
         const DRAWN: u64 = 100;
         block_on(async {
             let folder = tempfile::tempdir().unwrap();
             let store = open(folder.path());
-            let (mut now, mut next, mut paid) = (0u64, 1u64, 0u128);
-            let mut claim: Option<Work> = None;
+            let (mut now, mut next, mut covered) = (0u64, 1u64, 0u64);
+            let mut all: BTreeMap<u64, (H256, u64)> = BTreeMap::new();
             let mut batches = Vec::new();
             for burst in bursts {
-                for ready in 0..=burst.order.len() {
-                    if ready == burst.claim {
-                        claim = Some(store.work(LANE).await.unwrap());
-                    }
-                    if ready == burst.pay && let Some(work) = claim.take() {
-                        let to = paid + (work.value - paid) * burst.quarters / 4;
-                        store.paid(LANE, to, now + DRAWN).await.unwrap();
-                        batches.push((work, paid..to, now + DRAWN));
-                        paid = to;
-                    }
-                    if let Some(offset) = burst.order.get(ready) {
-                        let sequence = next + offset;
-                        put(&store, LANE, sequence, 1 + u128::from(sequence * 7_919 % 50)).await;
-                    }
+                for offset in &burst.order {
+                    let sequence = next + offset;
+                    let hash = put(&store, LANE, sequence, 1 + u128::from(sequence * 7_919 % 50)).await;
+                    all.insert(sequence, (hash, u64::MAX));
                 }
-                next += burst.order.len() as u64;
+                next += burst.order.len() as u64 + burst.gaps;
+                let to = next - 1;
+                let work = store.work(LANE, covered, to).await.unwrap();
+                if burst.taken {
+                    store.claimed(LANE, to, now + DRAWN).await.unwrap();
+                    for (_, (_, until)) in all.range_mut(covered + 1..) {
+                        *until = now + DRAWN;
+                    }
+                    batches.push((work, now + DRAWN));
+                    covered = to;
+                }
                 now += burst.wait;
                 store.prune(now).await.unwrap();
-                for (work, values, until) in &batches {
-                    if now > *until || values.is_empty() {
-                        continue;
-                    }
+                // What is needed is there, and nothing else.
+                for (sequence, (hash, until)) in &all {
+                    assert_eq!(has(&store, *hash), now <= *until, "sequence {sequence} at {now}");
+                }
+                for (work, _) in batches.iter().filter(|(_, until)| now <= *until) {
                     let (tree, hashes) = store.tree(LANE, work.root).unwrap().unwrap();
-                    for point in [values.start, values.start.midpoint(values.end - 1), values.end - 1] {
+                    for point in [0, work.value / 2, work.value - 1] {
                         let index = tree.locate(point).unwrap();
                         assert!(has(&store, hashes[index as usize]), "point {point} at {now}");
                     }

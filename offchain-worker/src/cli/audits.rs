@@ -216,7 +216,6 @@ fn recount(record: &ChainAudit, tolerance: Option<u64>) -> Result<(Option<Verdic
         Verdict::Withheld(Withheld::Sketch) => {
             return none("the host published no sketch in time: nobody voted");
         }
-        Verdict::Duplicate => return none("the request was shown under another number before: nobody voted"),
         _ => {}
     }
     let votes: Vec<Option<Vote>> = record.sitting().iter().map(|m| m.vote).collect();
@@ -263,7 +262,6 @@ fn verdict_text(verdict: Verdict) -> String {
         Verdict::Withheld(Withheld::Receipt) => "withheld receipt",
         Verdict::Withheld(Withheld::Sketch) => "withheld sketch",
         Verdict::Withheld(Withheld::Data) => "withheld data",
-        Verdict::Duplicate => "duplicate",
         Verdict::Inconclusive => "inconclusive",
     }
     .into()

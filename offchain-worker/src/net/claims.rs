@@ -1,10 +1,10 @@
 //! Brings vouchers to the chain: many channels in one extrinsic, when it is worth the fee or time runs out.
 
 use super::{chainview::ChainView, unix_ms};
-use crate::audit::{EvidenceStore, LaneEpoch, ROUND_MS};
+use crate::audit::{EvidenceError, EvidenceStore, LaneEpoch, ROUND_MS};
 use llmesh_chain::{ChainApi, ChainError, HeadState, Included, Signer, Wait, calls};
-use llmesh_payments::{ClaimPolicy, LaneFacts, LaneKey, PayeeBook};
-use llmesh_primitives::{ChannelId, Claim, LaneId, channel::MAX_CLAIMS};
+use llmesh_payments::{ClaimDue, ClaimPolicy, LaneFacts, LaneKey, PayeeBook};
+use llmesh_primitives::{ChannelId, Claim, LaneId, Work, channel::MAX_CLAIMS};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -112,23 +112,42 @@ impl Parts {
         if due.is_empty() {
             return;
         }
-        let mut claims: Vec<Claim> = due
-            .into_iter()
-            .take(MAX_CLAIMS as usize)
-            .map(|d| d.claim)
-            .collect();
-        for claim in &mut claims {
-            match self.evidence.work(lane_of(claim)).await {
-                Ok(work) => claim.work = work,
+        let mut claims = Vec::new();
+        for due in due {
+            if claims.len() >= MAX_CLAIMS as usize {
+                break;
+            }
+            match self.cover(due).await {
+                Ok(claim) => claims.extend(claim),
                 Err(error) => {
                     tracing::warn!(%error, "the receipts behind a claim could not be had");
                     return;
                 }
             }
         }
+        if claims.is_empty() {
+            return;
+        }
         if let Err(error) = self.claim(&claims).await {
             tracing::warn!(%error, lanes = claims.len(), "claims were not made; they are tried again");
         }
+    }
+
+    /// The claim with the receipts that it adds: those after the last that claims covered, up to the first whose request
+    /// is at work. None if nothing would be paid for them yet.
+    async fn cover(&self, due: ClaimDue) -> Result<Option<Claim>, EvidenceError> {
+        let lane = lane_of(&due.claim);
+        let key = LaneKey {
+            channel: lane.channel,
+            lane: lane.lane,
+        };
+        let Some(to) = self.book.close(key, lane.epoch) else {
+            return Ok(None);
+        };
+        let work = self.evidence.work(lane, due.claim.covered, to).await?;
+        // Numbers without a receipt alone are nothing to commit to.
+        let work = if work.value > 0 { work } else { Work::default() };
+        Ok((due.pays(work.value) > 0).then(|| Claim { work, ..due.claim }))
     }
 
     /// Takes over what the chain says of the lanes in the book.
@@ -214,7 +233,8 @@ impl Parts {
                 tracing::warn!(%error, "the book of channels was not written");
             }
             if let Some(claim) = claims.iter().find(|c| (c.channel, c.lane) == (channel, lane))
-                && let Err(error) = self.evidence.paid(lane_of(claim), total, keep_until).await
+                && let up_to = claim.covered.saturating_add(claim.work.leaves.into())
+                && let Err(error) = self.evidence.claimed(lane_of(claim), up_to, keep_until).await
             {
                 tracing::warn!(%error, "the store of evidence was not written");
             }

@@ -17,7 +17,7 @@ use llmesh_chain::{ChainError, H256, NodeClient, Signer};
 use llmesh_mesh::PeerId;
 use llmesh_payments::{LaneFacts, LaneKey, Owed, PayError, PayerBook};
 use llmesh_primitives::{ChannelId, ChannelState, LaneId, ModelVersionId, Priority};
-use llmesh_proofs::{RequestTerms, SignedReceipt};
+use llmesh_proofs::{Place, RequestTerms, SignedReceipt};
 use llmesh_protocol::{
     Answer, Ask, KeyId, MeshTensors, PeerIdBytes, Progress, Refusal, Retry, RouteHeader, VERSION,
     seal::{AnswerOpener, Received, seal},
@@ -633,6 +633,14 @@ impl Requester {
                 _ => Tried::Next(reason),
             });
         }
+        if let Refusal::NumberTaken { highest } = refusal {
+            let renumbered = request.payment.renumber(highest);
+            self.forget_lanes().await;
+            return Ok(match renumbered {
+                Ok(()) => Tried::Again(reason),
+                Err(error) => Tried::Next(error.to_string()),
+            });
+        }
         drop(request.payment.failed());
         if let Refusal::PriceTooLow { required } = refusal {
             let allowed = attempt.what.max_price.is_none_or(|max| required <= max)
@@ -681,8 +689,16 @@ impl Requester {
             .unwrap_or(u64::MAX)
             .saturating_add(CLOCK_MARGIN_MS)
             .min(MAX_LIFETIME_MS - CLOCK_MARGIN_MS);
+        let funded = &attempt.choice.funded;
+        let place = Place {
+            channel: funded.channel,
+            epoch: funded.facts.epoch,
+            lane: funded.facts.key.lane,
+            sequence: self.book.next_sequence(&funded.facts)?,
+        };
         let terms = RequestTerms {
             genesis: self.genesis,
+            place,
             client: self.signer.account32(),
             model: attempt.model.manifest.content_id,
             version: what.version,
@@ -694,10 +710,12 @@ impl Requester {
         };
         let request = terms.signed(|payload| self.signer.sign(payload));
         let id = request.terms.id();
-        let funded = &attempt.choice.funded;
         let signer = self.signer.clone();
         let sign = move |payload: &[u8; 32]| signer.sign(payload);
-        let payment = self.book.pay_again(&funded.facts, price, id, owed, &sign).await?;
+        let payment = self
+            .book
+            .pay_again(&funded.facts, price, id, place.sequence, owed, &sign)
+            .await?;
         Ok(Sealable {
             id,
             ask: Ask {

@@ -164,7 +164,13 @@ impl HostService {
         let admission = self
             .parts
             .payee
-            .admit(&checked.facts, &checked.ask.voucher, checked.ask.price, request)
+            .admit(
+                &checked.facts,
+                &checked.ask.voucher,
+                checked.ask.price,
+                request,
+                checked.ask.request.terms.place.sequence,
+            )
             .await
             .map_err(|refusal| voucher_refused(&self.parts.payee, &checked.facts, refusal))?;
 
@@ -311,7 +317,7 @@ impl HostService {
         lane(&channel, block).ok_or(Refusal::ChannelUnknown)
     }
 
-    async fn compute(&self, checked: Checked, mut admission: Admission) -> Result<Answer, Refusal> {
+    async fn compute(&self, checked: Checked, admission: Admission) -> Result<Answer, Refusal> {
         let Checked {
             ask,
             request,
@@ -329,13 +335,13 @@ impl HostService {
             .map_err(|error| engine_refusal(&error))?;
         let kept_outputs = execution.outputs.encode();
         let outputs = MeshTensors::from(execution.outputs);
-        let voucher = &ask.voucher.voucher;
+        let place = ask.request.terms.place;
         let receipt = Receipt {
             origin: WorkOrigin::Request {
-                channel: voucher.channel,
-                epoch: voucher.epoch,
-                lane: voucher.lane,
-                sequence: admission.sequence().map_err(|error| internal(&error))?,
+                channel: place.channel,
+                epoch: place.epoch,
+                lane: place.lane,
+                sequence: place.sequence,
                 request,
             },
             model: ask.request.terms.model,
@@ -364,7 +370,8 @@ impl HostService {
             admission.served(receipt.hash()),
         );
         kept.map_err(|error| internal(&error))?;
-        served.map_err(|error| internal(&error))?;
+        // Both are on disk: from now on a claim can cover the receipt.
+        drop(served.map_err(|error| internal(&error))?);
         self.parts.shared.counters.served(ask.price, execution.elapsed);
         Ok(Answer::Done { outputs, receipt })
     }
@@ -456,6 +463,7 @@ fn voucher_refused(book: &PayeeBook, facts: &LaneFacts, refusal: VoucherRefusal)
         R::AtWork | R::AlreadyServed { .. } => return Refusal::Replayed,
         R::Busy | R::TooManyLanes => return Refusal::QuotaUsed { wait_ms: 1_000 },
         R::Storage(error) => return internal(error),
+        R::Number { highest } => return Refusal::NumberTaken { highest: *highest },
         R::OtherLane if facts.epoch > 0 => VoucherFault::OtherEpoch,
         R::OtherLane => VoucherFault::OtherChannel,
         R::OtherHost => VoucherFault::OtherLane,

@@ -45,7 +45,7 @@ impl World {
                 round: 3,
                 state: AuditState::Opening { until },
                 seed: H256::repeat_byte(0x5e),
-                rate: sp_runtime::Perbill::from_percent(5),
+                budget: claim.work.value,
                 receipt: None,
                 model: None,
                 stage: 0,
@@ -60,13 +60,14 @@ impl World {
                     channel: claim.channel,
                     epoch: claim.epoch,
                     lane: claim.lane,
+                    covered: claim.covered,
                     root: claim.work.root,
                     leaves: claim.work.leaves,
                     signer: channel.signer.clone(),
                 },
                 receipts: claim.work.leaves,
-                from: 0,
-                to: claim.work.value,
+                value: claim.work.value,
+                fees: claim.work.value,
             },
         };
         state.audits.insert(id, running);
@@ -146,6 +147,7 @@ impl World {
                     panic!("a leaf was drawn")
                 };
                 let BatchOrigin::Lane {
+                    covered,
                     root,
                     leaves,
                     signer: client,
@@ -157,7 +159,7 @@ impl World {
                 let work = llmesh_primitives::Work {
                     root: *root,
                     leaves: *leaves,
-                    value: batch.to,
+                    value: batch.value,
                 };
                 let values = proof
                     .verify(&work, receipt.hash(), receipt.receipt.fee)
@@ -171,7 +173,7 @@ impl World {
                 let WorkOrigin::Request { sequence, .. } = receipt.receipt.origin else {
                     panic!("a request was answered")
                 };
-                assert_eq!(u64::from(proof.index) + 1, sequence);
+                assert_eq!(covered + u64::from(proof.index) + 1, sequence);
                 audit.model = Some(receipt.request.terms.version);
                 audit.receipt = Some(receipt.receipt);
                 audit.state = AuditState::Committing { until };

@@ -9,7 +9,7 @@ use codec::Encode;
 use llmesh_chain::H256;
 use llmesh_mesh::{Config, Keypair, Kind, Mesh, PeerId, link::Call};
 use llmesh_primitives::{Priority, SignedVoucher, Voucher};
-use llmesh_proofs::RequestTerms;
+use llmesh_proofs::{Place, RequestTerms};
 use llmesh_protocol::{
     Answer, Ask, KeyId, MeshTensor, MeshTensors, PeerIdBytes, Refusal, RequestFault, RouteHeader, VERSION,
     VoucherFault,
@@ -17,7 +17,13 @@ use llmesh_protocol::{
 };
 use llmesh_worker::net::requester::{Inference, Inferred, RequestError};
 use sp_runtime::{AccountId32, Perbill};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use world::{FEE, MODEL, Node, World, asker, genesis, host, model, sees_hosts, signer, until};
 
 const FUNDS: u128 = 1_000 * FEE;
@@ -214,6 +220,8 @@ struct Stranger {
     key: [u8; 32],
     host: PeerId,
     account: AccountId32,
+    /// The next request's number.
+    numbers: AtomicU64,
 }
 
 impl Stranger {
@@ -234,12 +242,19 @@ impl Stranger {
             key,
             host: server.peer(),
             account: server.account(),
+            numbers: AtomicU64::new(1),
         }
     }
 
     fn terms(&self) -> RequestTerms {
         RequestTerms {
             genesis: genesis(),
+            place: Place {
+                channel: self.channel,
+                epoch: 0,
+                lane: 0,
+                sequence: self.numbers.fetch_add(1, Ordering::Relaxed),
+            },
             client: self.payer.account32(),
             model: model().manifest.content_id,
             version: MODEL,
@@ -263,7 +278,17 @@ impl Stranger {
         }
     }
 
-    fn ask(&self, terms: RequestTerms, voucher: Voucher) -> Ask {
+    /// On the voucher's lane, whatever that is.
+    fn ask(&self, mut terms: RequestTerms, voucher: Voucher) -> Ask {
+        let Voucher {
+            channel, epoch, lane, ..
+        } = voucher;
+        terms.place = Place {
+            channel,
+            epoch,
+            lane,
+            ..terms.place
+        };
         let signature = self.payer.sign(&voucher.payload());
         Ask {
             request: terms.signed(|payload| self.payer.sign(payload)),
@@ -437,6 +462,47 @@ async fn every_field_of_terms_and_vouchers_counts() {
         VoucherFault::Conflict
     );
     assert_eq!(server.executor.runs(), 1);
+    stranger.mesh.stop().await;
+    stop([server]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_number_of_a_lane_is_answered_once() {
+    let world = World::new();
+    let server = host(&world, "Alice", &[]).await;
+    let stranger = Stranger::new(&world, &server).await;
+    sees_hosts(&world, &server, 1).await;
+    let numbered = |sequence: u64, nonce: u64| {
+        let mut terms = stranger.terms();
+        terms.place.sequence = sequence;
+        stranger.ask(terms, stranger.voucher(nonce, u128::from(nonce) * FEE))
+    };
+    done(stranger.plainly(&numbered(7, 1)).await);
+    // Another request under the same number, one far ahead, and none.
+    for sequence in [7, 7 + 1_000] {
+        let refused = refusal(stranger.plainly(&numbered(sequence, 2)).await);
+        assert_eq!(refused, Refusal::NumberTaken { highest: 7 }, "{sequence}");
+    }
+    let none = refusal(stranger.plainly(&numbered(0, 2)).await);
+    let fault = RequestFault::OtherPlace;
+    assert_eq!(none, Refusal::BadRequest { fault });
+    // The money that was refused is still there, and lower numbers are as good as long as nothing was claimed.
+    done(stranger.plainly(&numbered(3, 2)).await);
+    assert_eq!(server.executor.runs(), 2);
+
+    // A claim takes what there is; what comes later under a number that it went past is refused.
+    for nonce in 3..=4 {
+        done(stranger.plainly(&numbered(5 + nonce, nonce)).await);
+    }
+    until("the claim", || {
+        world.block();
+        (world.lane(stranger.channel, 0).covered > 0).then_some(())
+    })
+    .await;
+    let covered = world.lane(stranger.channel, 0).covered;
+    assert!((8..=9).contains(&covered), "{covered}");
+    let passed = refusal(stranger.plainly(&numbered(5, 5)).await);
+    assert!(matches!(passed, Refusal::NumberTaken { .. }), "{passed}");
     stranger.mesh.stop().await;
     stop([server]).await;
 }

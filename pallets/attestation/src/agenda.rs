@@ -16,7 +16,7 @@ use llmesh_primitives::{
 };
 use sp_core::H256;
 use sp_runtime::{
-    BoundedVec, Perbill, Saturating,
+    BoundedVec, Saturating,
     traits::{One, Zero},
 };
 
@@ -115,7 +115,7 @@ impl<T: Config> Pallet<T> {
         round: Round,
         state: AuditState<BlockNumberFor<T>>,
         seed: H256,
-        rate: Perbill,
+        budget: u128,
         model: Option<ModelVersionId>,
     ) -> (AuditId, AuditOf<T>) {
         let id = NextAudit::<T>::mutate(|next| {
@@ -139,7 +139,7 @@ impl<T: Config> Pallet<T> {
             round,
             state,
             seed,
-            rate,
+            budget,
             receipt: None,
             model,
             stage: 0,

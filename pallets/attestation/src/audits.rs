@@ -2,8 +2,7 @@
 
 use crate::{
     AuditKey, Audits, Batches, ChallengeId, Challenges, Config, CurrentRound, Error, Event, HoldReason,
-    NextChallenge, OpenedRequest, Pallet, Parties, PendingChallenge, Receipts, RequestKey, Requests,
-    WeightInfo,
+    NextChallenge, Pallet, Parties, PendingChallenge, Receipts, WeightInfo,
 };
 use alloc::vec::Vec;
 use frame_support::{
@@ -13,8 +12,8 @@ use frame_support::{
 };
 use frame_system::pallet_prelude::BlockNumberFor;
 use llmesh_primitives::{
-    Audit, AuditId, ModelVersionId, Receipt, Sketch, Verdict, WorkOrigin,
-    attestation::{AuditState, BatchOrigin, MAX_COMMITTEE, Member, STAGE_SEATS, Subject, Vote},
+    Audit, AuditId, ModelVersionId, Receipt, Sketch, Verdict, Work, WorkOrigin,
+    attestation::{AuditState, Batch, BatchOrigin, MAX_COMMITTEE, Member, STAGE_SEATS, Subject, Vote},
     traits::{ModelRegistry, StakeProvider},
 };
 use llmesh_proofs::{
@@ -47,13 +46,9 @@ impl<T: Config> Pallet<T> {
             Self::check_version(&receipt, manifest)?;
         }
 
-        let is_duplicate = Self::note_receipt(id, &audit, &receipt);
+        Receipts::<T>::insert(receipt.hash(&audit.host), Some(id));
         audit.receipt = Some(receipt);
         audit.model = Some(model);
-        if is_duplicate {
-            let ended = Self::finish(id, audit, Verdict::Duplicate, Vec::new());
-            return Ok(T::WeightInfo::open(0).saturating_add(ended));
-        }
         if manifest.is_none() {
             // Its author removed it after the work was done; the host could not do anything about it.
             let ended = Self::finish(id, audit, Verdict::Inconclusive, Vec::new());
@@ -76,7 +71,7 @@ impl<T: Config> Pallet<T> {
             }
             (Subject::Leaf { batch, point }, Opening::Leaf { proof, receipt }) => {
                 let batch = Batches::<T>::get(batch).ok_or(Error::<T>::UnknownAudit)?;
-                Self::check_leaf(&audit.host, &batch.origin, *point, &proof, &receipt)?;
+                Self::check_leaf(&batch, *point, &proof, &receipt)?;
                 Ok((receipt.receipt, receipt.request.terms.version))
             }
             _ => Err(Error::<T>::WrongKind),
@@ -84,8 +79,7 @@ impl<T: Config> Pallet<T> {
     }
 
     fn check_leaf(
-        host: &T::AccountId,
-        origin: &BatchOrigin,
+        batch: &Batch<T::AccountId>,
         point: u128,
         proof: &merkle::Proof,
         signed: &SignedReceipt,
@@ -94,14 +88,15 @@ impl<T: Config> Pallet<T> {
             channel,
             epoch,
             lane,
+            covered,
             root,
             leaves,
             signer,
-        } = origin
+        } = &batch.origin
         else {
             return Err(Error::<T>::WrongKind);
         };
-        ensure!(signed.host == *host, Error::<T>::OtherHost);
+        ensure!(signed.host == batch.host, Error::<T>::OtherHost);
         let WorkOrigin::Request {
             channel: receipt_channel,
             epoch: receipt_epoch,
@@ -113,22 +108,16 @@ impl<T: Config> Pallet<T> {
         };
         let coordinates = (receipt_channel, receipt_epoch, receipt_lane);
         ensure!(coordinates == (*channel, *epoch, *lane), Error::<T>::WrongLane);
-        let (index, hash, value) = signed.leaf().ok_or(Error::<T>::WrongSequence)?;
+        let (index, hash, value) = signed.leaf(*covered).ok_or(Error::<T>::WrongSequence)?;
         ensure!(index == proof.index, Error::<T>::WrongSequence);
         ensure!(signed.request.terms.client == *signer, Error::<T>::WrongClient);
-        // The sum of the tree is what the proof's parts add up to: the root fixes all of them.
-        let sum = proof
-            .siblings
-            .iter()
-            .try_fold(value, |sum, (_, part)| sum.checked_add(*part))
-            .ok_or(Error::<T>::WrongProof)?;
-        let work = llmesh_primitives::Work {
+        let work = Work {
             root: *root,
             leaves: *leaves,
-            value: sum,
+            value: batch.value,
         };
-        let covered = proof.verify(&work, hash, value).ok_or(Error::<T>::WrongProof)?;
-        ensure!(covered.contains(&point), Error::<T>::WrongPoint);
+        let values = proof.verify(&work, hash, value).ok_or(Error::<T>::WrongProof)?;
+        ensure!(values.contains(&point), Error::<T>::WrongPoint);
         Self::check_signed(signed)
     }
 
@@ -152,34 +141,6 @@ impl<T: Config> Pallet<T> {
     /// Hash of block 0, which binds requests to this chain.
     pub(crate) fn genesis() -> H256 {
         frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero())
-    }
-
-    /// Remembers a receipt that was shown. Returns whether its request was shown before under another sequence.
-    fn note_receipt(id: AuditId, audit: &AuditOf<T>, receipt: &Receipt) -> bool {
-        Receipts::<T>::insert(receipt.hash(&audit.host), Some(id));
-        let WorkOrigin::Request {
-            channel,
-            epoch,
-            lane,
-            sequence,
-            request,
-        } = receipt.origin
-        else {
-            return false;
-        };
-        let key = RequestKey {
-            channel,
-            epoch,
-            lane,
-            request,
-        };
-        match Requests::<T>::get(key) {
-            Some(shown) if shown.sequence != sequence => true,
-            _ => {
-                Requests::<T>::insert(key, OpenedRequest { sequence, audit: id });
-                false
-            }
-        }
     }
 
     /// Draws the committee of an audit whose receipt is known and seats the first stage; without members the audit is

@@ -17,7 +17,7 @@ use llmesh_primitives::{
     },
     traits::{ModelRegistry, ReceiptSink, StakeProvider, WorkSink},
 };
-use llmesh_proofs::{Opening, RequestTerms, SignedReceipt, audit::ballot, merkle};
+use llmesh_proofs::{Opening, Place, RequestTerms, SignedReceipt, audit::ballot, merkle};
 use sp_core::{H256, crypto::KeyTypeId, sr25519};
 use sp_runtime::{
     AccountId32, BoundedVec, MultiSignature, Perbill,
@@ -99,6 +99,12 @@ fn signed<T: Config>(model: ModelVersionId, sequence: u64) -> SignedReceipt {
     let client = key("//Client");
     let terms = RequestTerms {
         genesis: Pallet::<T>::genesis(),
+        place: Place {
+            channel: 1,
+            epoch: 2,
+            lane: 3,
+            sequence,
+        },
         client: client.into(),
         model: version.manifest.content_id,
         version: model,
@@ -136,7 +142,7 @@ fn claimed<T: Config>(model: ModelVersionId) -> (BatchId, merkle::Proof, SignedR
     let tree = merkle::Tree::new(leaves).expect("the sum is small");
     let client: AccountId32 = key("//Client").into();
     let batch = NextBatch::<T>::get();
-    Pallet::<T>::on_claimed(&host(), 1, 2, 3, &client, &tree.work(), 1, 0, FEE);
+    Pallet::<T>::on_claimed(&host(), 1, 2, 3, &client, 0, &tree.work(), 1, FEE);
     (batch, tree.proof(0).expect("there is a leaf"), signed)
 }
 
@@ -146,15 +152,7 @@ fn begun<T: Config>(subject: Subject<AccountId32>) -> AuditId {
         until: Pallet::<T>::window_end(),
     };
     let round = CurrentRound::<T>::get();
-    let (id, _) = Pallet::<T>::start_audit(
-        host(),
-        subject,
-        round,
-        state,
-        H256::repeat_byte(5),
-        Perbill::one(),
-        None,
-    );
+    let (id, _) = Pallet::<T>::start_audit(host(), subject, round, state, H256::repeat_byte(5), FEE, None);
     id
 }
 
@@ -358,13 +356,13 @@ mod benchmarks {
         let round = CurrentRound::<T>::get();
         crowd::<T>(v, 1);
         // In as many different leaves.
-        let part = batch.to / u128::from(k.max(1));
+        let part = batch.value / u128::from(k.max(1));
         let points: Vec<_> = (0..k).map(|n| part * u128::from(n)).collect();
         #[block]
         {
             let (found, _) = Pallet::<T>::has_candidate(round, &host());
             assert!(found);
-            Pallet::<T>::begin_audits(id, &batch, round, H256::repeat_byte(1), Perbill::one(), points);
+            Pallet::<T>::begin_audits(id, &batch, round, H256::repeat_byte(1), FEE, points);
         }
         assert_eq!(NextAudit::<T>::get(), AuditId::from(k));
     }

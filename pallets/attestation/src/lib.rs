@@ -10,8 +10,10 @@
 //!
 //! - **Jobs**: every result that a host delivers as an on-chain job becomes a leaf of the host's batch of the round
 //!   ([`llmesh_primitives::traits::ReceiptSink`]). The chain lists the leaves itself.
-//! - **Lanes**: every paid claim on a payment channel's lane is a batch ([`llmesh_primitives::traits::WorkSink`]). The
-//!   claim states a Merkle sum tree over the lane's receipts; the values that it was newly paid for are the batch.
+//! - **Lanes**: every claim on a payment channel's lane that adds receipts is a batch
+//!   ([`llmesh_primitives::traits::WorkSink`]). The claim states a Merkle sum tree over them. The client has numbered and
+//!   signed its requests, and a receipt's place in the tree follows from its number: each request has one leaf in one
+//!   batch, which later claims can not change.
 //!
 //! ## Rounds and draws
 //!
@@ -22,7 +24,7 @@
 //! made. The randomness and the snapshot of *that* round count for everything that follows, however late it happens,
 //! so that nothing is gained by delay.
 //!
-//! The points of a batch are uniform in its paid value ([`llmesh_proofs::sampling`]); each point, or rather the receipt
+//! The points of a batch are uniform in its value ([`llmesh_proofs::sampling`]); each point, or rather the receipt
 //! that it falls into, is an **audit**. Nobody submits a draw: it is a function of state.
 //!
 //! ## An audit
@@ -47,12 +49,12 @@
 //! ## Consequences
 //!
 //! - Match: the host's reputation rises.
-//! - Mismatch, or one request's receipt under two sequences: [`Config::MismatchSlash`]. Something withheld:
-//!   [`Config::WithheldSlash`]. All slashes of a host for one round of work add up to the largest of them. Every
-//!   conviction is told to [`Config::Verdicts`], which moves reputation and forfeits revenue.
+//! - Mismatch: [`Config::MismatchSlash`]. Something withheld: [`Config::WithheldSlash`]. All slashes of a host for one
+//!   round of work add up to the largest of them. Every conviction is told to [`Config::Verdicts`], which moves
+//!   reputation and forfeits revenue.
 //! - Each member that was right gets up to the receipt's fee out of the verifier pool, but no more than was paid for the
-//!   batch, and no more than a 64th of the pool; all together no more than [`REWARD_SHARE`] of the fees that the drawn
-//!   receipt stands for at the rate of the draw, and what a convicted host lost. Members refuted by two thirds lose
+//!   batch, and no more than a 64th of the pool; all together no more than the audit's part of [`REWARD_SHARE`] of what was
+//!   paid for the batch, and what a convicted host lost. Members refuted by two thirds lose
 //!   [`Config::FalseVoteSlash`].
 //! - A challenger that was right gets the deposit back and counts as the slash's reporter. If the work was good, half
 //!   of the deposit goes to the host, half to the members that were right. Otherwise the deposit comes back. A receipt
@@ -369,10 +371,6 @@ pub mod pallet {
     #[pallet::storage]
     pub type Receipts<T> = StorageMap<_, Blake2_128Concat, H256, Option<AuditId>>;
 
-    /// Requests whose receipts were shown from a lane's tree.
-    #[pallet::storage]
-    pub type Requests<T> = StorageMap<_, Blake2_128Concat, RequestKey, OpenedRequest>;
-
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
@@ -589,8 +587,7 @@ pub mod pallet {
         /// - `opening`: for a job its receipt and version; for a point of a lane the signed receipt that the point
         ///   falls into, and the proof that it is in the tree which the claim stated.
         ///
-        /// Then the committee is drawn. Without members, and when the model was removed, the audit ends as
-        /// inconclusive; when the same request was shown under another sequence before, with a conviction.
+        /// Then the committee is drawn. Without members, and when the model was removed, the audit ends as inconclusive.
         ///
         /// Errors: `UnknownAudit`, `NotHost`, `NotAwaited`, `TooLate`, `WrongKind`, `WrongReceipt`, `WrongProof`,
         /// `WrongPoint`, `WrongSequence`, `WrongLane`, `WrongClient`, `OtherChain`, `OtherHost`, `BadReceipt`,

@@ -23,7 +23,7 @@ use llmesh_primitives::{
         VerdictHandler, VerifierInfo, VerifierPool, VerifierSet, WorkSink,
     },
 };
-use llmesh_proofs::{Opening, RequestTerms, SignedReceipt, audit::ballot, merkle, sampling};
+use llmesh_proofs::{Opening, Place, RequestTerms, SignedReceipt, audit::ballot, merkle, sampling};
 use sp_core::{H256, Pair, sr25519};
 use sp_runtime::{
     AccountId32, BuildStorage, DispatchResult, MultiSignature, Perbill,
@@ -438,6 +438,12 @@ pub fn genesis() -> H256 {
 pub fn signed_receipt(host: &AccountId32, client: &AccountId32, sequence: u64, fee: u128) -> SignedReceipt {
     let terms = RequestTerms {
         genesis: genesis(),
+        place: Place {
+            channel: 5,
+            epoch: 1,
+            lane: 2,
+            sequence,
+        },
         client: client.clone(),
         model: manifest().content_id,
         version: MODEL,
@@ -447,16 +453,22 @@ pub fn signed_receipt(host: &AccountId32, client: &AccountId32, sequence: u64, f
         expires_at: NowMs::get() + 1_000,
         salt: [sequence as u8; 16],
     };
-    receipt_for(terms, sequence, fee)
+    receipt_for(terms, fee)
 }
 
 /// The receipt of the request's host for it, all signed as it must be.
-pub fn receipt_for(terms: RequestTerms, sequence: u64, fee: u128) -> SignedReceipt {
+pub fn receipt_for(terms: RequestTerms, fee: u128) -> SignedReceipt {
+    let Place {
+        channel,
+        epoch,
+        lane,
+        sequence,
+    } = terms.place;
     let receipt = Receipt {
         origin: WorkOrigin::Request {
-            channel: 5,
-            epoch: 1,
-            lane: 2,
+            channel,
+            epoch,
+            lane,
             sequence,
             request: terms.id(),
         },
@@ -473,39 +485,31 @@ pub fn receipt_for(terms: RequestTerms, sequence: u64, fee: u128) -> SignedRecei
     SignedReceipt::new(receipt, by.clone(), request, |bytes| sign(&by, bytes))
 }
 
-/// The host claims what these receipts are worth; all values from `from` on are new.
-pub fn claim(host: &AccountId32, receipts: Vec<SignedReceipt>, from: u128) -> BatchId {
+/// The host claims what these receipts are worth, which come after sequence `covered`.
+pub fn claim(host: &AccountId32, covered: u64, receipts: Vec<SignedReceipt>) -> BatchId {
     let leaves = receipts.iter().map(|r| (r.hash(), r.receipt.fee)).collect();
     let tree = merkle::Tree::new(leaves).unwrap();
     let work = tree.work();
     let id = crate::NextBatch::<Test>::get();
     let new = receipts.len() as u32;
-    Attestation::on_claimed(host, 5, 1, 2, &client(), &work, new, from, work.value);
+    Attestation::on_claimed(host, 5, 1, 2, &client(), covered, &work, new, work.value);
     world(|w| w.trees.insert(id, (tree, receipts)));
     id
 }
 
 /// A claim for as many requests as these fees.
 pub fn lane_work(host: &AccountId32, fees: &[u128]) -> BatchId {
-    let first = world(|w| {
+    let covered = world(|w| {
         let next = w.sequences.entry(host.clone()).or_default();
-        let first = *next;
-        *next += 1_000;
-        first
+        let covered = *next;
+        *next += fees.len() as u64;
+        covered
     });
-    // The salts of requests differ even where their sequences do not.
-    let receipts = fees
-        .iter()
-        .enumerate()
-        .map(|(i, fee)| {
-            let sequence = i as u64 + 1;
-            let mut terms = signed_receipt(host, &client(), sequence, *fee).request.terms;
-            terms.salt[..8].copy_from_slice(&(first + sequence).to_le_bytes());
-            terms.input_hash = BlakeTwo256::hash_of(&(first + sequence, host));
-            receipt_for(terms, sequence, *fee)
-        })
+    let receipts = (covered + 1..)
+        .zip(fees)
+        .map(|(sequence, fee)| signed_receipt(host, &client(), sequence, *fee))
         .collect();
-    claim(host, receipts, 0)
+    claim(host, covered, receipts)
 }
 
 /// The host delivers the result of a job.

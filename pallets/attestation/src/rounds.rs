@@ -3,7 +3,7 @@
 use crate::{
     Batches, Candidate, ChallengeCursor, Challenges, Config, CurrentRound, DRAW_DELAY, DrawCursor, Event,
     HoldReason, JobBatches, JobLeaf, JobLeaves, JobModels, LastEpoch, MaxVerifiers, NextBatch, NextChallenge,
-    OpenAudits, Pallet, PendingChallenge, Receipts, RoundRecord, Rounds, Snapshots, WeightInfo,
+    OpenAudits, Pallet, PendingChallenge, REWARD_SHARE, Receipts, RoundRecord, Rounds, Snapshots, WeightInfo,
 };
 use alloc::{collections::BTreeSet, vec::Vec};
 use codec::Encode;
@@ -20,7 +20,8 @@ use llmesh_primitives::{
 use llmesh_proofs::sampling;
 use sp_core::H256;
 use sp_runtime::{
-    AccountId32, Perbill,
+    AccountId32, PerThing, Perbill, Rounding,
+    helpers_128bit::multiply_by_rational_with_rounding,
     traits::{BlakeTwo256, Hash},
 };
 
@@ -102,8 +103,8 @@ impl<T: Config> Pallet<T> {
                 round,
                 origin: BatchOrigin::Jobs,
                 receipts: 0,
-                from: 0,
-                to: 0,
+                value: 0,
+                fees: 0,
             };
             let id = Self::make_batch(batch.clone());
             JobBatches::<T>::insert(host, id);
@@ -132,12 +133,13 @@ impl<T: Config> Pallet<T> {
 impl<T: Config> ReceiptSink<T::AccountId> for Pallet<T> {
     fn on_receipt(job: JobId, host: &T::AccountId, hash: H256, receipt: &Receipt) {
         let (id, mut batch) = Self::job_batch(host);
-        batch.to = batch.to.saturating_add(receipt.fee);
+        batch.value = batch.value.saturating_add(receipt.fee);
+        batch.fees = batch.value;
         let leaf = JobLeaf {
             job,
             model: T::JobModels::model_of(job),
             receipt: hash,
-            end: batch.to,
+            end: batch.value,
         };
         JobLeaves::<T>::insert(id, batch.receipts, leaf);
         batch.receipts = batch.receipts.saturating_add(1);
@@ -152,14 +154,11 @@ impl<T: Config> WorkSink<T::AccountId> for Pallet<T> {
         epoch: u32,
         lane: LaneId,
         signer: &AccountId32,
+        covered: u64,
         work: &Work,
         receipts: u32,
-        from: u128,
-        to: u128,
+        paid: u128,
     ) {
-        if from >= to {
-            return;
-        }
         Self::make_batch(Batch {
             host: host.clone(),
             round: CurrentRound::<T>::get(),
@@ -167,13 +166,14 @@ impl<T: Config> WorkSink<T::AccountId> for Pallet<T> {
                 channel,
                 epoch,
                 lane,
+                covered,
                 root: work.root,
                 leaves: work.leaves,
                 signer: signer.clone(),
             },
             receipts,
-            from,
-            to,
+            value: work.value,
+            fees: paid,
         });
     }
 }
@@ -246,19 +246,32 @@ impl<T: Config> Pallet<T> {
         }
         let seed = sampling::draw_seed(randomness, id);
         let rate = sampling::rate(T::Reputation::score(&host));
-        let points = sampling::points(
-            seed,
-            batch.receipts,
-            batch.from..batch.to,
-            rate,
-            T::MaxSamples::get(),
-        );
+        let points = sampling::points(seed, batch.receipts, 0..batch.value, rate, T::MaxSamples::get());
         let count = points.len() as u32;
         if !Self::has_room(count) {
             return (false, T::WeightInfo::draw_batch(looked_at, 0));
         }
-        Self::begin_audits(id, batch, round, seed, rate, points);
+        let budget = Self::budget(batch, rate);
+        Self::begin_audits(id, batch, round, seed, budget, points);
         (true, T::WeightInfo::draw_batch(looked_at, count))
+    }
+
+    /// What the members of one audit of the batch are paid at most: [`REWARD_SHARE`] of what was paid for the batch, over
+    /// the number of points that are drawn on average. Not over the number that was: for batches of few receipts it is
+    /// mostly none.
+    fn budget(batch: &Batch<T::AccountId>, rate: Perbill) -> u128 {
+        let parts = u128::from(rate.deconstruct()).saturating_mul(batch.receipts.into());
+        let whole = u128::from(Perbill::ACCURACY);
+        let expected = parts
+            .min(whole.saturating_mul(T::MaxSamples::get().into()))
+            .max(1);
+        multiply_by_rational_with_rounding(
+            REWARD_SHARE.mul_floor(batch.fees),
+            whole,
+            expected,
+            Rounding::Down,
+        )
+        .unwrap_or(u128::MAX)
     }
 
     /// Begins the audits of these points of a batch.
@@ -267,7 +280,7 @@ impl<T: Config> Pallet<T> {
         batch: &Batch<T::AccountId>,
         round: Round,
         seed: H256,
-        rate: Perbill,
+        budget: u128,
         points: Vec<u128>,
     ) {
         Self::deposit_event(Event::BatchDrawn {
@@ -296,7 +309,7 @@ impl<T: Config> Pallet<T> {
                 until: Self::window_end(),
             };
             let seed = sampling::audit_seed(seed, index as u32);
-            Self::start_audit(batch.host.clone(), subject, round, state, seed, rate, model);
+            Self::start_audit(batch.host.clone(), subject, round, state, seed, budget, model);
         }
     }
 
@@ -369,8 +382,7 @@ impl<T: Config> Pallet<T> {
             until: Self::window_end(),
         };
         let subject = Subject::Challenge { by, deposit };
-        let (audit, mut record) =
-            Self::start_audit(host, subject, round, state, seed, Perbill::one(), Some(model));
+        let (audit, mut record) = Self::start_audit(host, subject, round, state, seed, 0, Some(model));
         record.receipt = Some(receipt);
         Receipts::<T>::insert(hash, Some(audit));
         Self::deposit_event(Event::ChallengeStarted { challenge: id, audit });

@@ -3,14 +3,14 @@
 use crate::{
     Audits, Batches, ChallengeCursor, Challenges, Config, CurrentRound, DRAW_DELAY, DrawCursor, Event,
     JobBatches, JobLeaves, NextAudit, OldestAudit, OldestBatch, OldestRound, Pallet, Punished, Receipts,
-    RequestKey, Requests, Rounds, Snapshots, SweptLeaves, WeightInfo,
+    Rounds, Snapshots, SweptLeaves, WeightInfo,
 };
 use frame_support::{
     traits::Get,
     weights::{Weight, WeightMeter},
 };
 use llmesh_primitives::{
-    AuditId, BatchId, Round, WorkOrigin,
+    AuditId, BatchId, Round,
     attestation::{AuditState, Batch, BatchOrigin},
     traits::VerifierPool,
 };
@@ -124,7 +124,7 @@ impl<T: Config> Pallet<T> {
                 break;
             }
             if let Some(receipt) = &audit.receipt {
-                Self::forget_receipt(oldest, receipt.hash(&audit.host), &receipt.origin);
+                Self::forget_receipt(oldest, receipt.hash(&audit.host));
             }
             Audits::<T>::remove(oldest);
             oldest = oldest.saturating_add(1);
@@ -135,27 +135,9 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Removes what is remembered of a receipt, unless a later audit needs it.
-    fn forget_receipt(id: AuditId, hash: sp_core::H256, origin: &WorkOrigin) {
+    fn forget_receipt(id: AuditId, hash: sp_core::H256) {
         if Receipts::<T>::get(hash) == Some(Some(id)) {
             Receipts::<T>::remove(hash);
-        }
-        if let WorkOrigin::Request {
-            channel,
-            epoch,
-            lane,
-            request,
-            ..
-        } = *origin
-        {
-            let key = RequestKey {
-                channel,
-                epoch,
-                lane,
-                request,
-            };
-            if Requests::<T>::get(key).is_some_and(|shown| shown.audit == id) {
-                Requests::<T>::remove(key);
-            }
         }
     }
 

@@ -1,9 +1,9 @@
 use crate::{Error, Event, mock::*};
 use frame_support::{assert_noop, assert_ok, dispatch::Pays, traits::fungible::Inspect, weights::Weight};
 use llmesh_primitives::{
-    AuditId, Verdict, Work,
+    AuditId, Verdict,
     attestation::{AuditState, Duty, Subject},
-    traits::{Conduct, ReceiptSink, WorkSink},
+    traits::{Conduct, ReceiptSink},
 };
 use llmesh_proofs::Opening;
 use sp_runtime::AccountId32;
@@ -76,7 +76,6 @@ fn good_work_on_a_lane_matches() {
         run_to_round(30);
         assert_eq!(crate::Audits::<Test>::iter().count(), 0);
         assert_eq!(crate::Batches::<Test>::iter().count(), 0);
-        assert_eq!(crate::Requests::<Test>::iter().count(), 0);
         assert_eq!(crate::Receipts::<Test>::iter().count(), 0);
         assert!(crate::Rounds::<Test>::iter().count() <= HORIZON as usize + 3);
         assert!(crate::Snapshots::<Test>::iter().count() <= HORIZON as usize + 3);
@@ -184,7 +183,7 @@ fn results_beyond_the_limit_make_another_batch() {
             batches.iter().map(|b| b.receipts).collect::<Vec<_>>(),
             [100, 100, 50]
         );
-        assert_eq!(batches.iter().map(|b| b.to).sum::<u128>(), 250 * FEE);
+        assert_eq!(batches.iter().map(|b| b.value).sum::<u128>(), 250 * FEE);
         run_to_round(1);
         job_work(&host(), 250, FEE);
         assert_eq!(crate::NextBatch::<Test>::get(), 4, "another round, another batch");
@@ -292,11 +291,8 @@ fn duties_are_limited_and_oldest_first() {
 }
 
 #[test]
-fn work_of_no_value_is_no_batch() {
+fn work_of_no_value_is_not_drawn() {
     build_and_execute(3, || {
-        let work = Work::default();
-        Attestation::on_claimed(&host(), 1, 0, 0, &client(), &work, 3, 5, 5);
-        assert_eq!(crate::NextBatch::<Test>::get(), 0);
         let receipt = signed_receipt(&host(), &client(), 1, 0).receipt;
         Attestation::on_receipt(1, &host(), receipt.hash(&host()), &receipt);
         run_to_round(3);

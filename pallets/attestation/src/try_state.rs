@@ -3,7 +3,7 @@
 use crate::{
     Agenda, AgendaCursor, AuditKey, Audits, Batches, ChallengeCursor, Challenges, Config, CurrentRound,
     DrawCursor, HoldReason, JobBatches, JobLeaves, NextAudit, NextBatch, NextChallenge, OldestAudit,
-    OldestBatch, OldestRound, OpenAudits, Pallet, Parties, Punished, Receipts, Requests, Rounds, Snapshots,
+    OldestBatch, OldestRound, OpenAudits, Pallet, Parties, Punished, Receipts, Rounds, Snapshots,
     SweptLeaves, agenda::until,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -94,7 +94,7 @@ impl<T: Config> Pallet<T> {
             ensure!(batch.round >= round, "batches are not in order of rounds");
             round = batch.round;
             if !matches!(batch.origin, BatchOrigin::Jobs) {
-                ensure!(batch.from < batch.to, "a lane's batch has no value");
+                ensure!(batch.value > 0, "a lane's batch has no value");
                 continue;
             }
             ensure!(
@@ -102,7 +102,7 @@ impl<T: Config> Pallet<T> {
                 "a batch of jobs has too many leaves"
             );
             let swept = if id == oldest { SweptLeaves::<T>::get() } else { 0 };
-            let mut end = batch.from;
+            let mut end = 0;
             for index in swept..batch.receipts {
                 let leaf = JobLeaves::<T>::get(id, index).ok_or("a leaf is missing")?;
                 ensure!(leaf.end >= end, "the ends of leaves do not rise");
@@ -110,7 +110,7 @@ impl<T: Config> Pallet<T> {
                 leaves += 1;
             }
             ensure!(
-                end == batch.to || swept == batch.receipts,
+                end == batch.value || swept == batch.receipts,
                 "the last leaf's end is not the batch's"
             );
         }
@@ -192,12 +192,6 @@ impl<T: Config> Pallet<T> {
                 None => waiting.contains(&hash),
             };
             ensure!(known, "a receipt is remembered for nothing");
-        }
-        for shown in Requests::<T>::iter_values() {
-            ensure!(
-                Audits::<T>::contains_key(shown.audit),
-                "a request is remembered for nothing"
-            );
         }
         Ok(())
     }

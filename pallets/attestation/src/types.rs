@@ -1,7 +1,7 @@
 //! What only this pallet stores.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-use llmesh_primitives::{AuditId, ChannelId, JobId, LaneId, ModelVersionId, Receipt, Round, RuntimeClass};
+use llmesh_primitives::{AuditId, JobId, ModelVersionId, Receipt, Round, RuntimeClass};
 use scale_info::TypeInfo;
 use sp_core::{ConstU32, H256, bounded::BoundedVec};
 
@@ -86,27 +86,6 @@ pub struct PendingChallenge<AccountId> {
     pub model: ModelVersionId,
     /// The round in which it was made.
     pub round: Round,
-}
-
-/// Names a request on the lane that paid for it.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-)]
-pub struct RequestKey {
-    pub channel: ChannelId,
-    pub epoch: u32,
-    pub lane: LaneId,
-    pub request: H256,
-}
-
-/// Under which sequence a request's receipt was shown.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-)]
-pub struct OpenedRequest {
-    pub sequence: u64,
-    /// The last audit for which it was shown; the mark goes with that audit's record.
-    pub audit: AuditId,
 }
 
 /// What a verifier did wrong.

@@ -2,7 +2,7 @@
 
 use crate::{
     Audits, Batches, Config, DRAW_DELAY, Event, Fault, HoldReason, POOL_DIVISOR, Pallet, Punished,
-    REWARD_SHARE, WeightInfo, agenda::until, audits::AuditOf,
+    WeightInfo, agenda::until, audits::AuditOf,
 };
 use alloc::vec::Vec;
 use frame_support::{
@@ -253,25 +253,22 @@ impl<T: Config> Pallet<T> {
     /// Else a host could state any fee in a receipt that it pays for itself, and its friends among the verifiers could
     /// empty the pool.
     ///
-    /// Together they get no more than [`REWARD_SHARE`] of the fees among which the host's rate drew this one, and what the
-    /// host has just lost. With the bonus that is never more than the pool got of these fees: so paying oneself, with
-    /// friends in every committee, still loses money.
+    /// Together they get no more than the audit's budget, and what the host has just lost. The budgets of a batch's audits
+    /// add up to [`crate::REWARD_SHARE`] of what was paid for it, on average. With the bonus that is never more than the pool
+    /// got of it: so paying oneself, with friends in every committee, still loses money.
     ///
     /// For a challenged receipt perhaps nothing was paid. There the members together get no more than the deposit, and
     /// no more than the host has just lost: nothing if its work was good; the deposit pays then.
     fn reward(audit: &AuditOf<T>, slashed: u128, right: usize) -> u128 {
         let fee = audit.receipt.as_ref().map_or(0, |receipt| receipt.fee);
         let of_drawn = |fee: u128| {
-            let budget = audit
-                .rate
-                .saturating_reciprocal_mul_floor(REWARD_SHARE.mul_floor(fee))
-                .saturating_add(slashed);
+            let budget = audit.budget.saturating_add(slashed);
             fee.min(budget.checked_div(right as u128).unwrap_or_default())
         };
         match &audit.subject {
             Subject::Job { .. } => of_drawn(fee),
             Subject::Leaf { batch, .. } => {
-                let paid = Batches::<T>::get(batch).map_or(0, |batch| batch.to.saturating_sub(batch.from));
+                let paid = Batches::<T>::get(batch).map_or(0, |batch| batch.fees);
                 of_drawn(fee.min(paid))
             }
             Subject::Challenge { deposit, .. } => {

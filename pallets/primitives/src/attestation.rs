@@ -12,7 +12,7 @@ use crate::{JobId, ModelVersionId, Receipt, channel::ChannelId, channel::LaneId}
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use sp_core::{ConstU32, H256, bounded::BoundedVec};
-use sp_runtime::{AccountId32, Perbill};
+use sp_runtime::AccountId32;
 
 /// Integers in a sketch.
 pub const SKETCH_SIZE: usize = 16;
@@ -35,10 +35,10 @@ pub type AuditId = u64;
 )]
 pub struct Sketch(pub [i64; SKETCH_SIZE]);
 
-/// What a claim covers: the top of a Merkle sum tree over the lane's receipts since the lane's epoch began.
+/// The top of a Merkle sum tree over the receipts that a claim adds to those of the claims before it.
 ///
-/// The leaf with index `i` is the receipt with sequence `i + 1`, its value the receipt's fee. A sequence without a
-/// receipt has an empty leaf of value 0.
+/// When these went up to sequence `covered`, the leaf with index `i` is the receipt with sequence `covered + i + 1`, its
+/// value the receipt's fee. A sequence without a receipt has an empty leaf of value 0.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
@@ -47,7 +47,7 @@ pub struct Work {
     pub root: H256,
     /// Number of leaves.
     pub leaves: u32,
-    /// Sum of the leaves' values, in planck. No claim is paid beyond it.
+    /// Sum of the leaves' values, in planck. No lane is paid beyond the sum over its claims.
     pub value: u128,
 }
 
@@ -61,6 +61,8 @@ pub enum BatchOrigin {
         channel: ChannelId,
         epoch: u32,
         lane: LaneId,
+        /// Sequence of the last receipt that claims before this one covered.
+        covered: u64,
         /// Root of the tree that the claim stated.
         root: H256,
         /// Leaves of the tree.
@@ -77,12 +79,12 @@ pub struct Batch<AccountId> {
     /// The round in which the batch was made; it is drawn in the second round after it.
     pub round: Round,
     pub origin: BatchOrigin,
-    /// Receipts that are new in the batch.
+    /// Receipts in the batch, for the number of points; of a lane, its leaves, or its new vouchers if there are more.
     pub receipts: u32,
-    /// The values from here...
-    pub from: u128,
-    /// ...up to here, exclusive, are drawn from; in planck. For jobs `from` is 0.
-    pub to: u128,
+    /// Sum of the receipts' fees, in planck: points are drawn from `0..value`.
+    pub value: u128,
+    /// What was paid with the batch, in planck: of a lane it can be less than `value`.
+    pub fees: u128,
 }
 
 /// What an audit looks at.
@@ -125,8 +127,6 @@ pub enum Verdict {
     Mismatch,
     /// The host did not show what it had to show.
     Withheld(Withheld),
-    /// The receipt is another one's twice: the same request under two sequence numbers.
-    Duplicate,
     /// Nothing follows for the host: there was nobody who could tell, or the committee was divided.
     Inconclusive,
 }
@@ -134,7 +134,7 @@ pub enum Verdict {
 impl Verdict {
     /// Whether the host is punished.
     pub const fn is_conviction(self) -> bool {
-        matches!(self, Self::Mismatch | Self::Withheld(_) | Self::Duplicate)
+        matches!(self, Self::Mismatch | Self::Withheld(_))
     }
 }
 
@@ -208,8 +208,8 @@ pub struct Audit<AccountId, BlockNumber> {
     pub state: AuditState<BlockNumber>,
     /// The draw's seed; committee and sketches follow from it.
     pub seed: H256,
-    /// The part of the host's receipts that was drawn when this one was; all for a challenge.
-    pub rate: Perbill,
+    /// Most that the pool pays the members together besides what the host was slashed, in planck.
+    pub budget: u128,
     /// The receipt, once it was shown.
     pub receipt: Option<Receipt>,
     /// The version of the receipt's model.

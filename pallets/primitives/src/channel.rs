@@ -92,7 +92,9 @@ pub struct Claim {
     pub cumulative: u128,
     pub receipts: H256,
     pub signature: MultiSignature,
-    /// The receipts behind the sum; the host's own word, which audits hold it to.
+    /// Sequence of the last receipt that the lane's claims before this one covered.
+    pub covered: u64,
+    /// The receipts that this claim adds; the host's own word, which audits hold it to.
     pub work: Work,
 }
 
@@ -112,8 +114,8 @@ impl Claim {
 }
 
 impl SignedVoucher {
-    /// The claim of what the voucher says, covered by `work`.
-    pub fn claim(self, work: Work) -> Claim {
+    /// The claim of what the voucher says, with the receipts of `work` besides those up to sequence `covered`.
+    pub fn claim(self, covered: u64, work: Work) -> Claim {
         let Self { voucher, signature } = self;
         Claim {
             channel: voucher.channel,
@@ -123,6 +125,7 @@ impl SignedVoucher {
             cumulative: voucher.cumulative,
             receipts: voucher.receipts,
             signature,
+            covered,
             work,
         }
     }
@@ -141,8 +144,11 @@ pub struct Lane<AccountId> {
     pub claimed: u128,
     /// Nonce of the highest voucher that was claimed; 0 before the first.
     pub nonce: u64,
-    /// What the last claim said to be behind it. Never more is paid than its value.
-    pub work: Work,
+    /// Sequence of the last receipt that claims covered. A claim adds receipts after it, so that what was committed to
+    /// stays as it is.
+    pub covered: u64,
+    /// Sum of the fees of the receipts that claims covered. Never more is paid.
+    pub covered_value: u128,
     /// Whether the host gave up what is not claimed, so that the payer need not wait.
     pub released: bool,
 }

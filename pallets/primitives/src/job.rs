@@ -233,7 +233,7 @@ pub enum WorkOrigin {
         channel: ChannelId,
         epoch: u32,
         lane: LaneId,
-        /// Counts the host's answers on this lane from 1.
+        /// The request's number on this lane, which its client gave it; they count from 1.
         sequence: u64,
         /// The request's id, which its client signed.
         request: H256,

@@ -498,7 +498,7 @@ mod vouchers {
     #[test]
     fn a_claim_carries_the_voucher_but_for_the_chain() {
         let signed = signed();
-        let claim = signed.clone().claim(Work::default());
+        let claim = signed.clone().claim(3, Work::default());
         assert_eq!(claim.voucher(H256::repeat_byte(1)), voucher());
         assert_ne!(claim.voucher(H256::zero()), voucher());
         assert_eq!(claim.signature, signed.signature);

@@ -224,10 +224,10 @@ impl<AccountId: PartialEq> VerifierSet<AccountId> for () {
     }
 }
 
-/// Told of every claim on a lane that was paid; the Proof-of-Compute pallet audits what is behind it.
+/// Told of every claim on a lane that adds receipts; the Proof-of-Compute pallet audits what is behind it.
 pub trait WorkSink<AccountId> {
-    /// The host was paid from `from` up to `to` planck of the lane for what `work` covers; `receipts` of its leaves are new.
-    /// `signer` is the client of the receipts.
+    /// The host was paid `paid` planck, and committed to the receipts of `work`, which come after sequence `covered` of
+    /// the lane. `signer` is the client of the receipts; `receipts` is how many there are at least.
     #[allow(clippy::too_many_arguments, reason = "a lane has three coordinates")]
     fn on_claimed(
         host: &AccountId,
@@ -235,10 +235,10 @@ pub trait WorkSink<AccountId> {
         epoch: u32,
         lane: LaneId,
         signer: &AccountId32,
+        covered: u64,
         work: &Work,
         receipts: u32,
-        from: u128,
-        to: u128,
+        paid: u128,
     );
 }
 
@@ -249,9 +249,9 @@ impl<AccountId> WorkSink<AccountId> for () {
         _: u32,
         _: LaneId,
         _: &AccountId32,
+        _: u64,
         _: &Work,
         _: u32,
-        _: u128,
         _: u128,
     ) {
     }

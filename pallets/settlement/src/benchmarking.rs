@@ -123,6 +123,7 @@ fn claim_for<T: Config>(channel: ChannelId, lane: LaneId, good: bool) -> Claim {
         cumulative: voucher.cumulative,
         receipts: voucher.receipts,
         signature: MultiSignature::Sr25519(signer().sign(KEYS, &signed).unwrap()),
+        covered: 0,
         work: Work {
             root: H256::repeat_byte(1),
             leaves: 1_000,

@@ -13,7 +13,7 @@ use frame_support::{
 };
 use frame_system::pallet_prelude::BlockNumberFor;
 use llmesh_primitives::{
-    Channel, ChannelId, ChannelState, Lane, LaneId, Work,
+    Channel, ChannelId, ChannelState, Lane, LaneId,
     channel::{MAX_CLAIMS, MAX_LANES},
     traits::StakeProvider,
 };
@@ -500,7 +500,8 @@ fn new_lane<AccountId>(host: AccountId, funded: u128) -> Lane<AccountId> {
         paid: 0,
         claimed: 0,
         nonce: 0,
-        work: Work::default(),
+        covered: 0,
+        covered_value: 0,
         released: false,
     }
 }

@@ -17,10 +17,7 @@ use llmesh_primitives::{
     traits::{RewardSink, Split, WorkSink},
 };
 use sp_core::H256;
-use sp_runtime::{
-    ArithmeticError, DispatchError, DispatchResult, Rounding,
-    helpers_128bit::multiply_by_rational_with_rounding, traits::Zero,
-};
+use sp_runtime::{ArithmeticError, DispatchError, DispatchResult, traits::Zero};
 
 impl<T: Config> Pallet<T> {
     pub(crate) fn do_claim(host: &T::AccountId, claim: Claim) -> DispatchResult {
@@ -82,9 +79,12 @@ impl<T: Config> Pallet<T> {
             claim.cumulative >= lane.claimed
         };
         ensure!(consistent, Error::<T>::ConflictingSum);
+        ensure!(claim.covered == lane.covered, Error::<T>::WrongCovered);
+        // Value without leaves could be drawn from and not be shown; leaves without value are never drawn.
+        let work = &claim.work;
         ensure!(
-            claim.work.leaves >= lane.work.leaves && claim.work.value >= lane.work.value,
-            Error::<T>::WorkShrinks
+            *work == Work::default() || (work.leaves > 0 && work.value > 0),
+            Error::<T>::EmptyWork
         );
         ensure!(
             claim
@@ -101,34 +101,47 @@ impl<T: Config> Pallet<T> {
             .lanes
             .get_mut(usize::from(claim.lane))
             .ok_or(Error::<T>::UnknownLane)?;
-        let before = lane.paid;
+        let covered_value = lane
+            .covered_value
+            .checked_add(claim.work.value)
+            .ok_or(ArithmeticError::Overflow)?;
         let paid = claim
             .cumulative
             .min(lane.funded)
-            .min(claim.work.value)
-            .checked_sub(before)
+            .min(covered_value)
+            .checked_sub(lane.paid)
             .ok_or(ArithmeticError::Underflow)?;
+        // Receipts are audited once, when they are committed to: verifiers are not asked for what nobody pays.
+        ensure!(
+            paid > 0 || claim.work == Work::default(),
+            Error::<T>::NothingToPay
+        );
+        let receipts = receipts_behind(claim.work.leaves, claim.nonce.saturating_sub(lane.nonce));
         lane.nonce = claim.nonce;
         lane.claimed = claim.cumulative;
-        lane.work = claim.work;
+        lane.covered = lane
+            .covered
+            .checked_add(claim.work.leaves.into())
+            .ok_or(ArithmeticError::Overflow)?;
+        lane.covered_value = covered_value;
         lane.paid = lane.paid.checked_add(paid).ok_or(ArithmeticError::Overflow)?;
         let owed = lane
             .claimed
             .checked_sub(lane.paid)
             .ok_or(ArithmeticError::Underflow)?;
-        let (after, host) = (lane.paid, lane.host.clone());
+        let host = lane.host.clone();
         let split = Self::pay_claim(&channel.payer, &host, paid)?;
-        if paid > 0 {
+        if claim.work.leaves > 0 {
             T::Work::on_claimed(
                 &host,
                 claim.channel,
                 claim.epoch,
                 claim.lane,
                 &channel.signer,
+                claim.covered,
                 &claim.work,
-                share_of_receipts(&claim.work, paid),
-                before,
-                after,
+                receipts,
+                paid,
             );
         }
         Channels::<T>::insert(claim.channel, channel);
@@ -194,12 +207,8 @@ impl<T: Config> Pallet<T> {
     }
 }
 
-/// How many of the receipts a payment of `paid` planck stands for, at their average value, rounded up.
-///
-/// Not the number of leaves that are new: a claim that could be paid in part only is repeated with the same leaves.
-fn share_of_receipts(work: &Work, paid: u128) -> u32 {
-    multiply_by_rational_with_rounding(u128::from(work.leaves), paid, work.value.max(1), Rounding::Up)
-        .and_then(|receipts| u32::try_from(receipts).ok())
-        .unwrap_or(work.leaves)
-        .min(work.leaves)
+/// How many receipts are behind a claim, for the number of audits: no fewer than the vouchers that the payer signed
+/// since the claim before. A host can not have fewer of them looked at by putting all value into one leaf.
+fn receipts_behind(leaves: u32, vouchers: u64) -> u32 {
+    leaves.max(u32::try_from(vouchers).unwrap_or(u32::MAX))
 }

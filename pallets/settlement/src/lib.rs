@@ -38,8 +38,9 @@
 //!   its last block, and never later than the channel's `expires_at`, whichever is first. Then, or as soon as every
 //!   lane is released by its host, `settle` gives the rest back, or `reopen` begins a new epoch with it. Vouchers of an
 //!   epoch count in that epoch only.
-//! - **Proof of Compute**: a claim states a Merkle sum tree over the receipts behind it ([`llmesh_primitives::Work`]),
-//!   and no more is paid than the tree's value. What was paid is announced to [`Config::Work`], which audits it. A
+//! - **Proof of Compute**: a claim states a Merkle sum tree over the receipts that it adds to those of the claims before
+//!   it ([`llmesh_primitives::Work`]), and a lane is paid no more than the value of all of its trees. Each tree is announced
+//!   to [`Config::Work`], which audits it once; a later claim can not change what is in it. A
 //!   conviction ([`llmesh_primitives::traits::VerdictHandler`]) forfeits what the host has not claimed of all channels
 //!   opened so far.
 //! - **Small payments**: a claim of any size is paid, by the same shares as every fee, the treasury getting what the
@@ -417,8 +418,12 @@ pub mod pallet {
         BadSignature,
         /// An audit convicted the host after the channel was opened: it can claim nothing from it, nor get a lane in it.
         Forfeited,
-        /// The claim is covered by fewer receipts, or by less value, than the one before.
-        WorkShrinks,
+        /// The claim's receipts do not go on from the last one that the lane's claims cover.
+        WrongCovered,
+        /// The claim's tree has leaves without value, or value without leaves.
+        EmptyWork,
+        /// Receipts can not be added by a claim that nothing is paid for.
+        NothingToPay,
         /// The payment is below the existential deposit, and neither the host's account nor the treasury's exists.
         TooSmallToPay,
     }
@@ -564,11 +569,13 @@ pub mod pallet {
         /// The voucher must be the last one claimed, or have a higher number and no smaller sum. Claiming the last one
         /// again is no error and pays what is still owed. What the lane is short of stays owed.
         ///
-        /// `work` commits to the receipts of the lane since its epoch began, see `Work`. Never more is paid in all than
-        /// its value; two rounds later Proof of Compute draws receipts from what was paid.
+        /// `work` commits to the lane's receipts after sequence `covered`, which must be the lane's; see `Work`. It is the
+        /// default for none. Never more is paid in all than the value of the receipts that were committed to; two rounds
+        /// later Proof of Compute draws from `work`.
         ///
         /// Errors: `UnknownChannel`, `UnknownLane`, `NotLaneHost`, `LaneReleased`, `Forfeited`, `ChannelOver`,
-        /// `WrongEpoch`, `StaleVoucher`, `ConflictingSum`, `WorkShrinks`, `BadSignature`, `TooSmallToPay`.
+        /// `WrongEpoch`, `StaleVoucher`, `ConflictingSum`, `WrongCovered`, `EmptyWork`, `BadSignature`, `NothingToPay`,
+        /// `TooSmallToPay`.
         ///
         /// Events: `Claimed`.
         #[pallet::call_index(4)]

@@ -114,11 +114,12 @@ impl RewardSink<u64> for Sink {
     }
 }
 
-pub type Paid = (u64, ChannelId, LaneId, u32, u128, u128);
+pub type Committed = (u64, ChannelId, LaneId, u64, u32, u128);
 
 parameter_types! {
-    /// Host, channel, lane, receipts, from and to of every claim that was announced, oldest first.
-    pub static Announced: Vec<Paid> = vec![];
+    /// Host, channel, lane, last sequence covered before, receipts, and payment of every claim that was announced, oldest
+    /// first.
+    pub static Announced: Vec<Committed> = vec![];
 }
 
 pub struct Covered;
@@ -129,12 +130,12 @@ impl WorkSink<u64> for Covered {
         _: u32,
         lane: LaneId,
         _: &AccountId32,
+        covered: u64,
         _: &Work,
         receipts: u32,
-        from: u128,
-        to: u128,
+        paid: u128,
     ) {
-        Announced::mutate(|all| all.push((*host, channel, lane, receipts, from, to)));
+        Announced::mutate(|all| all.push((*host, channel, lane, covered, receipts, paid)));
     }
 }
 

@@ -6,7 +6,7 @@ use llmesh_primitives::{
     Receipt, RuntimeClass, Sketch, WorkOrigin,
     attestation::{Finding, Preimages, Vote},
 };
-use llmesh_proofs::{Opening, RequestTerms, SignedReceipt, merkle::Tree};
+use llmesh_proofs::{Opening, Place, RequestTerms, SignedReceipt, merkle::Tree};
 use sp_core::H256;
 
 /// Whoever works, unbonds and leaves is still bonded when the last audit of that work is over. On a developer's chain stake
@@ -24,6 +24,12 @@ fn receipt(fee: Balance) -> SignedReceipt {
     let (client, host) = (Sr25519Keyring::Ferdie, Sr25519Keyring::Charlie);
     let request = RequestTerms {
         genesis: H256::repeat_byte(1),
+        place: Place {
+            channel: 5,
+            epoch: 0,
+            lane: 0,
+            sequence: 1,
+        },
         client: client.to_account_id(),
         model: H256::repeat_byte(2),
         version: 7,

@@ -28,12 +28,15 @@ fn claim(channel: ChannelId, lane: u16, nonce: u64, cumulative: Balance, by: Sr2
         receipts: H256::zero(),
     };
     let signature = by.pair().sign(&voucher.payload()).into();
+    let lane = &pallet_settlement::Channels::<Runtime>::get(channel)
+        .unwrap()
+        .lanes[usize::from(lane)];
     let work = Work {
         root: H256::repeat_byte(1),
         leaves: 1,
-        value: cumulative,
+        value: cumulative - lane.covered_value,
     };
-    SignedVoucher { voucher, signature }.claim(work)
+    SignedVoucher { voucher, signature }.claim(lane.covered, work)
 }
 
 fn open(lanes: &[(Sr25519Keyring, Balance)], lifetime: BlockNumber) -> ChannelId {

@@ -306,7 +306,7 @@ pub fn audit(setting: &Setting, rng: &mut Rng) -> Counts {
         };
         match verdict {
             Verdict::Match => counts.matches = 1,
-            Verdict::Mismatch | Verdict::Duplicate => counts.mismatches = 1,
+            Verdict::Mismatch => counts.mismatches = 1,
             Verdict::Withheld(_) => counts.withheld = 1,
             Verdict::Inconclusive => counts.inconclusive = 1,
         }

@@ -7,7 +7,7 @@ use llmesh_gateway::{
     Server, Stage, StatusInfo, TensorInfo,
 };
 use llmesh_primitives::{ElementType, Receipt, SemVer, WorkOrigin, model::RuntimeClass};
-use llmesh_proofs::{RequestTerms, SignedReceipt};
+use llmesh_proofs::{Place, RequestTerms, SignedReceipt};
 use llmesh_protocol::{KeyId, MeshTensor, MeshTensors};
 use sp_core::{H256, Pair, sr25519};
 use sp_runtime::{AccountId32, MultiSignature, Perbill, traits::IdentifyAccount};
@@ -272,6 +272,12 @@ fn respond(request: &InferRequest) -> InferResponse {
     let sign = |bytes: &[u8]| MultiSignature::Sr25519(pair.sign(bytes));
     let terms = RequestTerms {
         genesis: H256::repeat_byte(1),
+        place: Place {
+            channel: 1,
+            epoch: 0,
+            lane: 0,
+            sequence: 1,
+        },
         client: account(),
         model: H256::repeat_byte(0xab),
         version: 1,

@@ -140,6 +140,7 @@ impl Inner {
                 voucher,
                 price,
                 request,
+                sequence,
                 reply,
                 ..
             } = job;
@@ -148,7 +149,7 @@ impl Inner {
                 continue;
             }
             let admitted = if good {
-                lanes.admit(&self.policy, &facts, &voucher, price, request)
+                lanes.admit(&self.policy, &facts, &voucher, price, request, sequence)
             } else {
                 Err(VoucherRefusal::BadSignature)
             };
@@ -166,7 +167,7 @@ impl Inner {
                 epoch: facts.epoch,
                 request,
                 price,
-                sequence: None,
+                sequence,
                 open: true,
             };
             if lanes.is_durable(facts.key, &self.committer) {
@@ -254,8 +255,8 @@ impl PayeeBook {
     /// Takes a voucher and admits the request that came with it. Returns when the voucher is durable: then the request may
     /// run.
     ///
-    /// The caller has checked that the request is the channel signer's, that `price` covers its own fee, and that it has
-    /// not answered the request already. `facts` are of a finalized block.
+    /// The caller has checked that the request is the channel signer's, that `price` covers its own fee, that `sequence` is
+    /// the number in its terms, and that it has not answered the request already. `facts` are of a finalized block.
     ///
     /// # Errors
     /// Why the request must not run; then the voucher was not taken.
@@ -265,6 +266,7 @@ impl PayeeBook {
         voucher: &SignedVoucher,
         price: u128,
         request: H256,
+        sequence: u64,
     ) -> Result<Admission, VoucherRefusal> {
         let inner = &self.inner;
         facts.check(&inner.own, inner.genesis, &inner.policy, &voucher.voucher)?;
@@ -275,6 +277,7 @@ impl PayeeBook {
             voucher: voucher.clone(),
             price,
             request,
+            sequence,
             reply,
         };
         if !inner.queue.push(job) {
@@ -298,6 +301,18 @@ impl PayeeBook {
     /// is above the dust.
     pub async fn claims_wanted(&self) {
         self.inner.claims_wanted.notified().await;
+    }
+
+    /// The number up to which a claim may cover the lane's receipts now: below every [`Admission`] and [`Served`] that there
+    /// is, and at least what the chain says that claims covered. From now on no request is admitted with one of these numbers.
+    /// `None` if the lane is not kept, or of another epoch.
+    ///
+    /// It is written with the next commit; what a crash loses of it, whoever keeps the receipts must know.
+    pub fn close(&self, key: LaneKey, epoch: u32) -> Option<u64> {
+        let mut lanes = self.inner.lanes();
+        let closed = lanes.close(key, epoch)?;
+        drop(self.inner.commit(lanes));
+        Some(closed)
     }
 
     /// Notes that the chain took a claim of `cumulative` and has paid `paid` planck to the lane in all.
@@ -389,7 +404,7 @@ pub struct Admission {
     epoch: u32,
     request: H256,
     price: u128,
-    sequence: Option<u64>,
+    sequence: u64,
     open: bool,
 }
 
@@ -400,6 +415,7 @@ impl std::fmt::Debug for Admission {
             .field("epoch", &self.epoch)
             .field("request", &self.request)
             .field("price", &self.price)
+            .field("sequence", &self.sequence)
             .finish_non_exhaustive()
     }
 }
@@ -425,35 +441,32 @@ impl Admission {
         self.price
     }
 
-    /// The sequence number for the receipt. No two receipts of a lane's epoch have the same; numbers of requests that fail
-    /// after all are left out.
-    ///
-    /// # Errors
-    /// [`BookError::Gone`] if the lane is no longer kept.
-    pub fn sequence(&mut self) -> Result<u64, BookError> {
-        if let Some(sequence) = self.sequence {
-            return Ok(sequence);
-        }
-        let sequence = self.inner.lanes().next_sequence(self.key, self.epoch)?;
-        self.sequence = Some(sequence);
-        Ok(sequence)
+    /// The request's number, which is the receipt's. No two receipts of a lane's epoch have the same.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
     }
 
     /// Counts the request as answered, with the hash of its receipt. Returns when that is durable: then the answer may be
-    /// sent.
+    /// sent. No claim goes past the receipt's number before the guard is dropped.
     ///
     /// # Errors
     /// [`BookError::Gone`] if the lane is no longer kept: nothing can be claimed for it. Otherwise it counts, but would
     /// not survive a crash: try [`PayeeBook::flush`] before the answer is sent.
-    pub async fn served(mut self, receipt: H256) -> Result<(), BookError> {
-        let sequence = self.sequence()?;
-        let told = {
+    pub async fn served(mut self, receipt: H256) -> Result<Served, BookError> {
+        let (served, told) = {
             let mut lanes = self.inner.lanes();
             self.open = false;
-            lanes.served(self.key, self.epoch, self.request, receipt, sequence)?;
-            self.inner.commit(lanes)
+            lanes.served(self.key, self.epoch, self.request, receipt)?;
+            let served = Served {
+                inner: Arc::clone(&self.inner),
+                key: self.key,
+                epoch: self.epoch,
+                sequence: self.sequence,
+            };
+            (served, self.inner.commit(lanes))
         };
-        durable(told).await
+        durable(told).await?;
+        Ok(served)
     }
 }
 
@@ -467,5 +480,31 @@ impl Drop for Admission {
                 .lanes()
                 .finish(self.key, self.epoch, self.request, Outcome::Failed);
         }
+    }
+}
+
+/// A request that was answered, while its receipt may not be on disk yet: [`PayeeBook::close`] stays below its number. Drop
+/// it once the receipt is there.
+#[must_use = "a claim may go past the receipt once it is dropped"]
+pub struct Served {
+    inner: Arc<Inner>,
+    key: LaneKey,
+    epoch: u32,
+    sequence: u64,
+}
+
+impl std::fmt::Debug for Served {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Served")
+            .field("key", &self.key)
+            .field("epoch", &self.epoch)
+            .field("sequence", &self.sequence)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.inner.lanes().let_go(self.key, self.epoch, self.sequence);
     }
 }

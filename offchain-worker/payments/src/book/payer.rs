@@ -111,6 +111,11 @@ impl Inner {
     }
 }
 
+/// The lane of these facts, made if there is none.
+fn lane_of<'a>(lanes: &'a mut BTreeMap<LaneKey, PayerLane>, facts: &LaneFacts) -> &'a mut PayerLane {
+    lanes.entry(facts.key).or_insert_with(|| PayerLane::new(facts))
+}
+
 impl PayerBook {
     /// Opens or makes the book of a payer on the chain with this genesis. Requests that were in flight when the last
     /// process ended count as failed.
@@ -153,11 +158,22 @@ impl PayerBook {
         })
     }
 
+    /// A number for a request of this lane, for its terms. Numbers of requests that come to nothing are left out. No two that
+    /// are paid for get the same, also after a crash, as long as the host does not ask for it ([`Payment::renumber`]).
+    ///
+    /// It is not written: [`Self::pay`] for the request writes the lane before anything is sent.
+    ///
+    /// # Errors
+    /// [`PayError::StaleFacts`].
+    pub fn next_sequence(&self, facts: &LaneFacts) -> Result<u64, PayError> {
+        lane_of(&mut self.inner.lanes(), facts).next_sequence(facts)
+    }
+
     /// Pays for a request: gives the voucher to send with it. Returns when it is durable, so that no other voucher of the
     /// same nonce is ever handed out.
     ///
-    /// `sign` signs a payload with the channel's signer, if a new voucher is needed. It is called under a lock: it must be
-    /// quick and must not use the book.
+    /// `sequence` is the number in the request's terms, from [`Self::next_sequence`]. `sign` signs a payload with the
+    /// channel's signer, if a new voucher is needed. It is called under a lock: it must be quick and must not use the book.
     ///
     /// # Errors
     /// Why there is no voucher.
@@ -166,9 +182,11 @@ impl PayerBook {
         facts: &LaneFacts,
         price: u128,
         request: H256,
+        sequence: u64,
         sign: &(dyn Fn(&[u8; 32]) -> MultiSignature + Sync),
     ) -> Result<Payment, PayError> {
-        self.pay_again(facts, price, request, Owed::default(), sign).await
+        self.pay_again(facts, price, request, sequence, Owed::default(), sign)
+            .await
     }
 
     /// As [`Self::pay`], after the same host refused: `owed` is from [`Payment::refused`].
@@ -180,22 +198,23 @@ impl PayerBook {
         facts: &LaneFacts,
         price: u128,
         request: H256,
+        sequence: u64,
         owed: Owed,
         sign: &(dyn Fn(&[u8; 32]) -> MultiSignature + Sync),
     ) -> Result<Payment, PayError> {
         let inner = &self.inner;
         let (payment, written) = {
             let mut lanes = inner.lanes();
-            let voucher = match lanes.get_mut(&facts.key) {
-                Some(lane) => lane.pay(facts, &inner.policy, inner.genesis, price, request, owed, sign)?,
-                None => {
-                    let mut lane = PayerLane::new(facts);
-                    let voucher =
-                        lane.pay(facts, &inner.policy, inner.genesis, price, request, owed, sign)?;
-                    lanes.insert(facts.key, lane);
-                    voucher
-                }
-            };
+            let voucher = lane_of(&mut lanes, facts).pay(
+                facts,
+                &inner.policy,
+                inner.genesis,
+                price,
+                request,
+                sequence,
+                owed,
+                sign,
+            )?;
             let payment = Payment {
                 inner: Arc::clone(inner),
                 key: facts.key,
@@ -331,6 +350,21 @@ impl Payment {
             .0
             // The channel was opened anew meanwhile: nothing is owed there.
             .unwrap_or(Ok(Owed::default()))
+    }
+
+    /// Heals a disagreement over numbers: the host refused because of the request's and says, sealed to this payer, that
+    /// `highest` is the highest that it knows ([`crate::VoucherRefusal::Number`]). The next number is the one after it, unless
+    /// requests with higher ones are in flight. The host has not worked at the request, so it does not count as lost.
+    ///
+    /// As with [`Self::refused`], do not try the same host again more than a few times.
+    ///
+    /// # Errors
+    /// [`PayError::Numbering`]: the host should not be used any more.
+    pub fn renumber(mut self, highest: u64) -> Result<(), PayError> {
+        self.end(|lane, request| lane.renumber(request, highest))
+            .0
+            // The channel was opened anew meanwhile: numbers begin anew there.
+            .unwrap_or(Ok(()))
     }
 
     fn end<T>(&mut self, end: impl FnOnce(&mut PayerLane, H256) -> T) -> (Option<T>, Written) {

@@ -36,6 +36,8 @@ fn facts(channel: u64) -> LaneFacts {
         claimed: 0,
         paid: 0,
         nonce: 0,
+        covered: 0,
+        covered_value: 0,
         released: false,
         state: ChannelState::Open,
         expires_at: 10_000,
@@ -110,7 +112,7 @@ async fn admit(
     sum: u128,
     n: u64,
 ) -> Result<Admission, VoucherRefusal> {
-    book.admit(facts, &signed(voucher(facts, nonce, sum)), 10, id(n))
+    book.admit(facts, &signed(voucher(facts, nonce, sum)), 10, id(n), n)
         .await
 }
 
@@ -125,12 +127,17 @@ async fn exchange(
 ) -> Result<(), PayError> {
     let mut owed = crate::Owed::default();
     for _ in 0..4 {
-        let payment = payer.pay_again(facts, price, request, owed, &sign).await?;
-        match host.admit(facts, payment.voucher(), price, request).await {
-            Ok(mut admission) => {
-                let sequence = admission.sequence().unwrap();
+        let sequence = payer.next_sequence(facts)?;
+        let payment = payer
+            .pay_again(facts, price, request, sequence, owed, &sign)
+            .await?;
+        match host
+            .admit(facts, payment.voucher(), price, request, sequence)
+            .await
+        {
+            Ok(admission) => {
                 let receipt = id(sequence);
-                admission.served(receipt).await.unwrap();
+                drop(admission.served(receipt).await.unwrap());
                 if arrives {
                     payment.accepted(receipt).await.unwrap();
                 }
@@ -161,7 +168,8 @@ async fn many_requests_at_a_time_over_two_books_and_a_restart() {
             done.unwrap().unwrap();
         }
         for lane in host.lanes() {
-            assert_eq!((lane.served, lane.at_work, lane.sequence), (300, 0, 30));
+            assert_eq!((lane.served, lane.at_work), (300, 0));
+            assert!(lane.sequence >= 30);
             assert!(lane.signed >= 300);
         }
         assert_eq!(host.totals().reserved, 0);
@@ -191,7 +199,7 @@ async fn every_changed_field_is_found() {
     let refuse = async |change: &dyn Fn(&mut SignedVoucher)| {
         let mut changed = good.clone();
         change(&mut changed);
-        host.admit(&facts, &changed, 10, id(1)).await.unwrap_err()
+        host.admit(&facts, &changed, 10, id(1), 1).await.unwrap_err()
     };
     use VoucherRefusal::{BadSignature, OtherLane};
     assert_eq!(refuse(&|v| v.voucher.genesis = H256::zero()).await, OtherLane);
@@ -230,12 +238,12 @@ async fn every_changed_field_is_found() {
     let signature = pair.sign(&voucher.payload()).into();
     let voucher = SignedVoucher { voucher, signature };
     assert_eq!(
-        host.admit(&facts, &voucher, 10, id(1)).await.unwrap_err(),
+        host.admit(&facts, &voucher, 10, id(1), 1).await.unwrap_err(),
         BadSignature
     );
-    drop(host.admit(&of_ed25519, &voucher, 10, id(1)).await.unwrap());
+    drop(host.admit(&of_ed25519, &voucher, 10, id(1), 1).await.unwrap());
     assert_eq!(
-        host.admit(&of_ed25519, &good, 10, id(1)).await.unwrap_err(),
+        host.admit(&of_ed25519, &good, 10, id(1), 1).await.unwrap_err(),
         BadSignature
     );
 }
@@ -257,7 +265,7 @@ async fn equal_requests_are_admitted_once_and_charged_once() {
             }
         }
         assert_eq!(admitted.len(), 1);
-        admitted.pop().unwrap().served(id(9)).await.unwrap();
+        drop(admitted.pop().unwrap().served(id(9)).await.unwrap());
         assert_eq!(host.lanes()[0].served, 10);
     }
     let host = host_at(&path, limits());
@@ -302,7 +310,7 @@ async fn stale_conflicting_and_uncovered_vouchers() {
     let host = host_at(&folder.path().join("host"), limits());
     let mut facts = facts(1);
     let served = admit(&host, &facts, 5, 10, 1).await.unwrap();
-    served.served(id(1)).await.unwrap();
+    drop(served.served(id(1)).await.unwrap());
     let short = VoucherRefusal::Short {
         served: 10,
         needed: 20,
@@ -358,7 +366,7 @@ async fn a_client_that_leaves_has_paid() {
         for n in 1..=30u64 {
             let admission = admit(&host, &facts, n, u128::from(n) * 10, n).await.unwrap();
             // It never signs again.
-            admission.served(id(n)).await.unwrap();
+            drop(admission.served(id(n)).await.unwrap());
         }
     }
     let host = host_at(&path, limits());
@@ -409,14 +417,14 @@ async fn no_more_is_unsettled_than_the_stake() {
     );
     // The client's voucher brings it back.
     let back = admit(&host, &a, 1, 80, 4).await.unwrap();
-    back.served(id(4)).await.unwrap();
+    drop(back.served(id(4)).await.unwrap());
     assert_eq!(host.lanes()[0].signed, 80);
 
     // Earned money does not; it must be claimed, and under pressure it is, though it is little. A voucher of 80 can not be
     // claimed when 10 were served: the client gets its requests first.
     for n in 10..17 {
         let next = admit(&host, &a, 1, 80, n).await.unwrap();
-        next.served(id(n)).await.unwrap();
+        drop(next.served(id(n)).await.unwrap());
     }
     assert!(matches!(
         admit(&host, &c, 1, 90, 5).await.unwrap_err(),
@@ -454,7 +462,7 @@ async fn thousands_of_junk_lanes() {
         for channel in 1..=10u64 {
             let facts = facts(channel);
             let admission = admit(&host, &facts, 1, 10, channel).await.unwrap();
-            admission.served(id(1)).await.unwrap();
+            drop(admission.served(id(1)).await.unwrap());
         }
         for round in 0..30u64 {
             let junk: Vec<_> = (0..100u64).map(|n| facts(1_000 + round * 100 + n)).collect();
@@ -530,7 +538,7 @@ async fn nothing_is_admitted_that_is_not_on_disk() {
         admit(&host, &facts, 2, 20, 2).await.unwrap_err(),
         VoucherRefusal::Storage(full.clone())
     );
-    assert_eq!(before.served(id(1)).await, Err(full));
+    assert_eq!(before.served(id(1)).await.unwrap_err(), full);
     let lost = disk.after_power_loss(1);
     disk.full.store(false, Ordering::SeqCst);
     host.flush().await.unwrap();
@@ -545,7 +553,7 @@ async fn nothing_is_admitted_that_is_not_on_disk() {
 
     // A guard that outlives its book does no harm.
     drop(host);
-    assert_eq!(after.served(id(3)).await, Err(BookError::Gone));
+    assert_eq!(after.served(id(3)).await.unwrap_err(), BookError::Gone);
 }
 
 #[tokio::test]
@@ -556,7 +564,7 @@ async fn channels_that_ended_are_forgotten() {
         let host = host_at(&path, limits());
         for channel in 1..=2u64 {
             let admission = admit(&host, &facts(channel), 1, 10, channel).await.unwrap();
-            admission.served(id(1)).await.unwrap();
+            drop(admission.served(id(1)).await.unwrap());
         }
         let mut closing = facts(1);
         closing.now = 40;
@@ -574,7 +582,7 @@ async fn channels_that_ended_are_forgotten() {
         assert_eq!((gone.len(), gone[0].lost), (1, 10));
         let gone = host.gone(2, 70).await.unwrap();
         assert_eq!(gone.len(), 1);
-        assert_eq!(at_work.served(id(5)).await, Err(BookError::Gone));
+        assert_eq!(at_work.served(id(5)).await.unwrap_err(), BookError::Gone);
         assert_eq!(host.totals().unsettled, 0);
     }
     assert!(host_at(&path, limits()).lanes().is_empty());
@@ -621,13 +629,10 @@ async fn a_payer_heals_restarts_and_gives_up() {
         assert_eq!(payer.lanes()[0].written_off, 0);
 
         // In flight when the process ends: as if the host had taken it.
-        let payment = payer.pay(&facts, 10, id(4), &sign).await.unwrap();
-        host.admit(&facts, payment.voucher(), 10, id(4))
-            .await
-            .unwrap()
-            .served(id(4))
-            .await
-            .unwrap();
+        let sequence = payer.next_sequence(&facts).unwrap();
+        let payment = payer.pay(&facts, 10, id(4), sequence, &sign).await.unwrap();
+        let admission = host.admit(&facts, payment.voucher(), 10, id(4), sequence).await;
+        drop(admission.unwrap().served(id(4)).await.unwrap());
         std::mem::forget(payment);
     }
     let payer = payer_at(&at_payer);
@@ -649,7 +654,7 @@ async fn a_payer_heals_restarts_and_gives_up() {
     assert!(lane.signed - lane.spent <= 60, "{lane:?}");
 
     // A host that claims the moon is not believed.
-    let payment = payer.pay(&facts, 1, id(90), &sign).await;
+    let payment = payer.pay(&facts, 1, id(90), 90, &sign).await;
     if let Ok(payment) = payment {
         let error = payment.refused(1_000, 1_001).unwrap_err();
         assert!(matches!(error, PayError::Disagreement { .. }));
@@ -659,16 +664,166 @@ async fn a_payer_heals_restarts_and_gives_up() {
 }
 
 #[tokio::test]
+async fn a_claim_waits_for_the_receipts_below() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("host");
+    let facts = facts(1);
+    let (key, epoch) = (facts.key, facts.epoch);
+    let number = |highest| VoucherRefusal::Number { highest };
+    {
+        let host = host_at(&path, limits());
+        assert_eq!(host.close(key, epoch), None);
+        let first = admit(&host, &facts, 1, 500, 1).await.unwrap();
+        let second = admit(&host, &facts, 1, 500, 2).await.unwrap();
+        let third = admit(&host, &facts, 1, 500, 3).await.unwrap();
+        assert_eq!((first.sequence(), third.sequence()), (1, 3));
+        assert_eq!(host.close(key, epoch), Some(0));
+        // Another request with the number of one that is at work.
+        let voucher = signed(voucher(&facts, 1, 500));
+        let again = host.admit(&facts, &voucher, 10, id(9), 2).await.unwrap_err();
+        assert_eq!(again, number(3));
+        let first = first.served(id(1)).await.unwrap();
+        let third = third.served(id(3)).await.unwrap();
+        assert_eq!(
+            host.close(key, epoch),
+            Some(0),
+            "its receipt may not be there yet"
+        );
+        drop(first);
+        assert_eq!(host.close(key, epoch), Some(1));
+        drop(third);
+        assert_eq!(host.close(key, epoch), Some(1));
+        // One that fails lets it go as well; then its number was passed by.
+        drop(second);
+        assert_eq!(host.close(key, epoch), Some(3));
+        assert_eq!(admit(&host, &facts, 1, 500, 2).await.unwrap_err(), number(3));
+        assert_eq!(host.close(key, epoch + 1), None);
+        let due = host.claims(&ClaimPolicy {
+            worth: 1,
+            ..claims(6)
+        });
+        assert!(due.is_empty(), "a voucher of 500 is not earned");
+
+        let fourth = admit(&host, &facts, 1, 500, 4).await.unwrap();
+        std::mem::forget(admit(&host, &facts, 1, 500, 6).await.unwrap());
+        drop(fourth.served(id(4)).await.unwrap());
+        std::mem::forget(admit(&host, &facts, 1, 500, 5).await.unwrap());
+        assert_eq!(host.close(key, epoch), Some(4));
+    }
+    // What was used or closed is remembered, what was at work is free.
+    let host = host_at(&path, limits());
+    assert_eq!(host.close(key, epoch), Some(4));
+    for n in [0, 2] {
+        assert_eq!(admit(&host, &facts, 1, 500, n).await.unwrap_err(), number(4));
+    }
+    for n in [6, 5] {
+        drop(
+            admit(&host, &facts, 1, 500, n)
+                .await
+                .unwrap()
+                .served(id(n))
+                .await
+                .unwrap(),
+        );
+    }
+    assert_eq!(host.close(key, epoch), Some(6));
+    let mut facts = facts;
+    (facts.covered, facts.covered_value, facts.now) = (4, 30, 7);
+    host.refresh(&[facts.clone()]).await.unwrap();
+    for n in 7..=51 {
+        drop(
+            admit(&host, &facts, 1, 500, n)
+                .await
+                .unwrap()
+                .served(id(n))
+                .await
+                .unwrap(),
+        );
+    }
+    let due = &host.claims(&ClaimPolicy {
+        worth: 1,
+        ..claims(8)
+    })[0];
+    assert_eq!((due.claim.covered, due.value, due.pays(470)), (4, 500, 500));
+    assert_eq!(due.pays(20), 50);
+
+    // Numbers begin anew with the epoch; a guard of the old one does no harm.
+    let old = admit(&host, &facts, 1, 510, 52).await;
+    assert!(old.is_err(), "contradicts the voucher of 500");
+    let old = admit(&host, &facts, 2, 520, 52).await.unwrap();
+    let old = old.served(id(52)).await.unwrap();
+    (facts.epoch, facts.covered, facts.covered_value) = (2, 0, 0);
+    let new = admit(&host, &facts, 1, 500, 52).await.unwrap();
+    drop(old);
+    let other = signed(self::voucher(&facts, 1, 500));
+    let again = host.admit(&facts, &other, 10, id(9), 52).await.unwrap_err();
+    assert_eq!(again, number(52));
+    drop(new);
+}
+
+#[tokio::test]
+async fn the_ends_find_together_over_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let (at_host, at_payer) = (folder.path().join("host"), folder.path().join("payer"));
+    let host = host_at(&at_host, limits());
+    let facts = facts(1);
+    // A request of this number that the host refuses; returns what it says.
+    let refused = async |payer: &PayerBook, n: u64, sequence: u64| {
+        let payment = payer.pay(&facts, 10, id(n), sequence, &sign).await.unwrap();
+        let refusal = host.admit(&facts, payment.voucher(), 10, id(n), sequence).await;
+        let VoucherRefusal::Number { highest } = refusal.unwrap_err() else {
+            panic!("refused for another reason");
+        };
+        (payment, highest)
+    };
+    {
+        let payer = payer_at(&at_payer);
+        exchange(&payer, &host, &facts, 10, id(1), true).await.unwrap();
+        // Many that come to nothing take the count too far ahead.
+        let far = (0..300)
+            .map(|_| payer.next_sequence(&facts).unwrap())
+            .max()
+            .unwrap();
+        assert_eq!(far, 301);
+        let (payment, highest) = refused(&payer, 2, far).await;
+        assert_eq!(highest, 1);
+        payment.renumber(highest).unwrap();
+        assert_eq!((payer.lanes()[0].requests, payer.lanes()[0].written_off), (0, 0));
+        exchange(&payer, &host, &facts, 10, id(3), true).await.unwrap();
+        assert_eq!(host.lanes()[0].sequence, 2);
+        exchange(&payer, &host, &facts, 10, id(4), true).await.unwrap();
+    }
+    // After a restart it goes on.
+    let payer = payer_at(&at_payer);
+    assert_eq!(payer.next_sequence(&facts).unwrap(), 4);
+    exchange(&payer, &host, &facts, 10, id(5), true).await.unwrap();
+    assert_eq!(host.lanes()[0].sequence, 5);
+    // A copy from before the start of the lane is told where it is.
+    let copy = payer_at(&folder.path().join("copy"));
+    let (payment, highest) = refused(&copy, 6, 1).await;
+    assert_eq!(highest, 5);
+    payment.renumber(highest).unwrap();
+    assert_eq!(copy.next_sequence(&facts).unwrap(), 6);
+    // A host that is impossibly far is left.
+    let payment = payer.pay(&facts, 10, id(7), 6, &sign).await.unwrap();
+    let highest = 1 << 40;
+    assert_eq!(
+        payment.renumber(highest).unwrap_err(),
+        PayError::Numbering { highest, own: 6 }
+    );
+}
+
+#[tokio::test]
 async fn a_payment_that_nobody_waits_for_failed() {
     let folder = tempfile::tempdir().unwrap();
     let payer = payer_at(&folder.path().join("payer"));
     let facts = facts(1);
     // Given up before it is durable, or after: the next uses its money.
     for n in 1..50u64 {
-        let paying = payer.pay(&facts, 10, id(n), &sign);
+        let paying = payer.pay(&facts, 10, id(n), n, &sign);
         let _ = tokio::time::timeout(Duration::from_micros(n * 20), paying).await;
     }
-    let last = payer.pay(&facts, 10, id(100), &sign).await.unwrap();
+    let last = payer.pay(&facts, 10, id(100), 100, &sign).await.unwrap();
     assert_eq!(last.voucher().voucher, voucher(&facts, 1, 10));
     assert!(
         last.voucher()
@@ -694,21 +849,21 @@ async fn a_voucher_that_is_not_on_disk_is_not_handed_out() {
     };
     let payer = open(&disk);
     let facts = facts(1);
-    let first = payer.pay(&facts, 10, id(1), &sign).await.unwrap();
+    let first = payer.pay(&facts, 10, id(1), 1, &sign).await.unwrap();
     disk.full.store(true, Ordering::SeqCst);
     let full = PayError::Storage(BookError::DiskFull { path: path.into() });
     // Two vouchers of which nobody ever hears.
-    assert_eq!(payer.pay(&facts, 10, id(2), &sign).await.unwrap_err(), full);
-    assert_eq!(payer.pay(&facts, 20, id(3), &sign).await.unwrap_err(), full);
+    assert_eq!(payer.pay(&facts, 10, id(2), 2, &sign).await.unwrap_err(), full);
+    assert_eq!(payer.pay(&facts, 20, id(3), 3, &sign).await.unwrap_err(), full);
     assert_eq!(payer.lanes()[0].requests, 1);
     let lost = open(&disk.after_power_loss(3));
     assert_eq!((lost.lanes()[0].nonce, lost.lanes()[0].signed), (1, 10));
     // What replaces them after the power went is no contradiction.
-    let other = lost.pay(&facts, 5, id(4), &sign).await.unwrap();
+    let other = lost.pay(&facts, 5, id(4), 4, &sign).await.unwrap();
     assert_eq!(other.voucher().voucher.nonce, 1);
 
     disk.full.store(false, Ordering::SeqCst);
-    let next = payer.pay(&facts, 20, id(5), &sign).await.unwrap();
+    let next = payer.pay(&facts, 20, id(5), 5, &sign).await.unwrap();
     assert_eq!(next.voucher().voucher.cumulative, 30);
     assert!(next.voucher().voucher.nonce > first.voucher().voucher.nonce);
     let kept = open(&disk.after_power_loss(4));
@@ -741,7 +896,7 @@ proptest! {
                         signature: sr25519::Signature::default().into(),
                     };
                     let before = lanes.totals();
-                    if lanes.admit(&policy, facts, &voucher, amount, id(n as u64 % 40)).is_ok() {
+                    if lanes.admit(&policy, facts, &voucher, amount, id(n as u64 % 40), n as u64 + 1).is_ok() {
                         at_work.push((facts.key, facts.epoch, id(n as u64 % 40)));
                         let after = lanes.totals();
                         prop_assert!(after.unsettled <= 300.max(before.unsettled));
@@ -750,10 +905,7 @@ proptest! {
                 4 | 5 if !at_work.is_empty() => {
                     let (key, epoch, request) = at_work.remove(usize::from(dice) % at_work.len());
                     if op == 4 {
-                        let sequence = lanes.next_sequence(key, epoch);
-                        if let Ok(sequence) = sequence {
-                            let _ = lanes.served(key, epoch, request, id(0), sequence);
-                        }
+                        let _ = lanes.served(key, epoch, request, id(0));
                     } else {
                         let _ = lanes.finish(key, epoch, request, Outcome::Failed);
                     }

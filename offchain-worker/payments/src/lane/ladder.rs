@@ -34,7 +34,7 @@ impl Rung {
         }
     }
 
-    pub fn claim(&self, key: LaneKey, epoch: u32) -> Claim {
+    pub fn claim(&self, key: LaneKey, epoch: u32, covered: u64) -> Claim {
         Claim {
             channel: key.channel,
             epoch,
@@ -43,7 +43,8 @@ impl Rung {
             cumulative: self.cumulative,
             receipts: self.receipts,
             signature: self.signature.clone(),
-            // Which receipts are behind it, whoever keeps them adds.
+            covered,
+            // Which receipts come with it, whoever keeps them adds.
             work: Work::default(),
         }
     }

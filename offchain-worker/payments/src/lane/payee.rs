@@ -5,12 +5,13 @@ use crate::{
     lane::{
         BlockNumber, LaneFacts, LaneKey,
         ladder::{Ladder, Rung, Standing},
+        numbers::{Used, WINDOW},
     },
 };
 use codec::{Decode, Encode};
 use llmesh_primitives::{ChannelState, Claim, SignedVoucher};
 use sp_core::H256;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a host demands of a lane.
 #[derive(Clone, Debug)]
@@ -69,18 +70,33 @@ pub enum ClaimReason {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimDue {
     pub claim: Claim,
-    /// What the chain will pay for it, before the split, in planck.
+    /// What the chain will pay for it, before the split, in planck, if claims cover as much by then.
     pub value: u128,
     pub reason: ClaimReason,
     /// Last block in which it can be claimed.
     pub last: BlockNumber,
+    funded: u128,
+    covered_value: u128,
+    paid: u128,
+}
+
+impl ClaimDue {
+    /// What the chain will pay for it, before the split, in planck, if the receipts that come with it are worth `value`
+    /// planck.
+    pub fn pays(&self, value: u128) -> u128 {
+        self.claim
+            .cumulative
+            .min(self.funded)
+            .min(self.covered_value.saturating_add(value))
+            .saturating_sub(self.paid)
+    }
 }
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was answered, with the receipt that has this sequence number.
-    Served { sequence: u64 },
+    /// It was answered.
+    Served,
     /// It was not. Its money is credit for the next.
     Failed,
 }
@@ -90,6 +106,12 @@ pub enum Outcome {
 pub struct Admitted {
     /// Whether the lane has something new to be made durable before the request runs.
     pub changed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Task {
+    price: u128,
+    sequence: u64,
 }
 
 /// The host's end of a lane.
@@ -102,25 +124,29 @@ pub struct PayeeLane {
     ladder: Ladder,
     /// Sum of the prices of answered requests.
     served: u128,
-    /// Highest sequence number of a receipt.
-    sequence: u64,
+    /// Numbers of answered requests.
+    used: Used,
+    /// Claims may cover the receipts up to this number, so none is added there any more.
+    closed: u64,
     // What the chain said, and in which block.
     funded: u128,
     claimed: u128,
     paid: u128,
     claimed_nonce: u64,
+    covered: u64,
+    covered_value: u128,
     released: bool,
     state: ChannelState<BlockNumber>,
     expires_at: BlockNumber,
     seen: BlockNumber,
-    /// Requests that are being worked at, with their prices. A crash ends them.
+    /// Requests that are being worked at. A crash ends them.
     #[codec(skip)]
-    at_work: BTreeMap<H256, u128>,
+    at_work: BTreeMap<H256, Task>,
     #[codec(skip)]
     reserved: u128,
-    /// Highest sequence number that was given out, for a receipt that may not be made.
+    /// Numbers of requests that are being worked at, or whose receipts may not be on disk yet.
     #[codec(skip)]
-    issued: u64,
+    open: BTreeSet<u64>,
 }
 
 impl PayeeLane {
@@ -130,18 +156,21 @@ impl PayeeLane {
             epoch: facts.epoch,
             ladder: Ladder::default(),
             served: facts.claimed,
-            sequence: 0,
+            used: Used::default(),
+            closed: 0,
             funded: facts.funded,
             claimed: facts.claimed,
             paid: facts.paid,
             claimed_nonce: facts.nonce,
+            covered: facts.covered,
+            covered_value: facts.covered_value,
             released: facts.released,
             state: facts.state,
             expires_at: facts.expires_at,
             seen: facts.now,
             at_work: BTreeMap::new(),
             reserved: 0,
-            issued: 0,
+            open: BTreeSet::new(),
         }
     }
 
@@ -166,6 +195,8 @@ impl PayeeLane {
             && self.claimed == facts.claimed
             && self.paid == facts.paid
             && self.claimed_nonce == facts.nonce
+            && self.covered == facts.covered
+            && self.covered_value == facts.covered_value
             && self.released == facts.released
             && self.state == facts.state
             && self.expires_at == facts.expires_at
@@ -176,6 +207,8 @@ impl PayeeLane {
         self.claimed = facts.claimed;
         self.paid = facts.paid;
         self.claimed_nonce = facts.nonce;
+        self.covered = facts.covered;
+        self.covered_value = facts.covered_value;
         self.released = facts.released;
         self.state = facts.state;
         self.expires_at = facts.expires_at;
@@ -232,8 +265,9 @@ impl PayeeLane {
         voucher: &SignedVoucher,
         price: u128,
         request: H256,
+        sequence: u64,
     ) -> Result<Admitted, VoucherRefusal> {
-        self.raise(policy, voucher, price, request)?;
+        self.raise(policy, voucher, price, request, sequence)?;
         let sum = voucher.voucher.cumulative;
         // Of use is what can be claimed later and can not be claimed now.
         let changed = voucher.voucher.nonce > self.claimed_nonce
@@ -243,7 +277,8 @@ impl PayeeLane {
             let floor = self.claimable_sum();
             self.ladder.insert(Rung::from(voucher), floor);
         }
-        self.at_work.insert(request, price);
+        self.at_work.insert(request, Task { price, sequence });
+        self.open.insert(sequence);
         self.reserved = self.reserved.saturating_add(price);
         Ok(Admitted { changed })
     }
@@ -258,6 +293,7 @@ impl PayeeLane {
         voucher: &SignedVoucher,
         price: u128,
         request: H256,
+        sequence: u64,
     ) -> Result<u128, VoucherRefusal> {
         let voucher = &voucher.voucher;
         if voucher.epoch != self.epoch {
@@ -268,6 +304,11 @@ impl PayeeLane {
         }
         if self.at_work.len() >= policy.max_at_work as usize {
             return Err(VoucherRefusal::Busy);
+        }
+        if !self.is_free(sequence) {
+            return Err(VoucherRefusal::Number {
+                highest: self.highest(),
+            });
         }
         let falls = match voucher.nonce.cmp(&self.claimed_nonce) {
             std::cmp::Ordering::Less => voucher.cumulative > self.claimed,
@@ -301,26 +342,52 @@ impl PayeeLane {
         Ok(raise)
     }
 
-    /// A sequence number for a receipt, above all before. Of a lane's receipts no two have the same, also after a crash;
-    /// those of requests that fail after all are left out.
-    pub fn next_sequence(&mut self) -> u64 {
-        self.issued = self.issued.max(self.sequence).saturating_add(1);
-        self.issued
+    /// Whether a request may have this number: each has one leaf in what is claimed. It must be known that it was not used
+    /// before, and be near to the others, so that no client makes a host claim trees of nothing but gaps.
+    fn is_free(&self, sequence: u64) -> bool {
+        sequence > self.covered.max(self.closed)
+            && sequence.saturating_sub(self.highest()) <= WINDOW
+            && !self.used.has(sequence)
+            && !self.open.contains(&sequence)
     }
 
-    /// Ends a request.
+    /// The highest number that was used, is open, or was passed by.
+    fn highest(&self) -> u64 {
+        let open = self.open.last().copied().unwrap_or(0);
+        self.used.highest().max(open).max(self.covered).max(self.closed)
+    }
+
+    /// Ends a request and returns its number. That of an answered one stays open until [`Self::let_go`], others are free
+    /// again.
     ///
     /// # Errors
     /// [`BookError::Gone`] if no such request is at work, as after a new epoch began.
-    pub fn finish(&mut self, request: H256, outcome: Outcome) -> Result<u128, BookError> {
-        let price = self.at_work.remove(&request).ok_or(BookError::Gone)?;
+    pub fn finish(&mut self, request: H256, outcome: Outcome) -> Result<u64, BookError> {
+        let Task { price, sequence } = self.at_work.remove(&request).ok_or(BookError::Gone)?;
         self.reserved = self.reserved.saturating_sub(price);
-        if let Outcome::Served { sequence } = outcome {
-            self.served = self.served.saturating_add(price);
-            self.sequence = self.sequence.max(sequence);
-            self.tidy();
+        match outcome {
+            Outcome::Served => {
+                self.served = self.served.saturating_add(price);
+                self.used.insert(sequence);
+                self.tidy();
+            }
+            Outcome::Failed => self.let_go(sequence),
         }
-        Ok(price)
+        Ok(sequence)
+    }
+
+    /// Notes that the receipt with this number is on disk, or will never be: a claim may go past it.
+    pub fn let_go(&mut self, sequence: u64) {
+        self.open.remove(&sequence);
+    }
+
+    /// The number up to which a claim may cover receipts now: below all open ones, and not above what was used, which would
+    /// add nothing. From now on no request is taken with one of these numbers.
+    pub fn close(&mut self) -> u64 {
+        let below_open = self.open.first().map_or(u64::MAX, |open| open.saturating_sub(1));
+        let closed = self.used.highest().min(below_open);
+        self.closed = self.closed.max(closed).max(self.covered);
+        self.closed
     }
 
     /// The claim that should be made now, if any. `pressure`: the host is short of stake.
@@ -345,14 +412,20 @@ impl PayeeLane {
             return None;
         };
         Some(ClaimDue {
-            claim: self.ladder.at_most(self.served)?.claim(key, self.epoch),
+            claim: self
+                .ladder
+                .at_most(self.served)?
+                .claim(key, self.epoch, self.covered),
             value,
             reason,
             last,
+            funded: self.funded,
+            covered_value: self.covered_value,
+            paid: self.paid,
         })
     }
 
-    /// What the chain would pay now, in planck.
+    /// What the chain would pay now for receipts of all that was served, in planck.
     pub fn claimable(&self) -> u128 {
         self.ladder.at_most(self.served).map_or(0, |rung| {
             rung.cumulative.min(self.funded).saturating_sub(self.paid)
@@ -381,10 +454,10 @@ impl PayeeLane {
         self.at_work.is_empty() && self.served <= self.claimed && self.claimed <= self.paid
     }
 
-    /// Whether the lane can be forgotten: as [`Self::is_settled`], and no receipt was made, so that no sequence number
-    /// can come twice.
+    /// Whether the lane can be forgotten: as [`Self::is_settled`], and no receipt was made, so that no number can come
+    /// twice.
     pub fn is_unused(&self) -> bool {
-        self.is_settled() && self.sequence == 0
+        self.is_settled() && self.used.highest() == 0
     }
 
     /// The highest sum that this host holds a voucher for.
@@ -424,9 +497,9 @@ impl PayeeLane {
         self.claimed
     }
 
-    /// Highest sequence number of a receipt.
+    /// Highest sequence number of a receipt; 0 if there is none.
     pub fn sequence(&self) -> u64 {
-        self.sequence
+        self.used.highest()
     }
 
     /// The block of the latest facts.
@@ -440,6 +513,11 @@ impl PayeeLane {
             ChannelState::Open => self.expires_at,
             ChannelState::Closing { until } => until.min(self.expires_at),
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn paid(&self) -> u128 {
+        self.paid
     }
 
     #[cfg(test)]

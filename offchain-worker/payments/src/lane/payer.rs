@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Failed exchanges that are remembered, for answers that come late after all.
 const MAX_LOST: usize = 64;
+/// Most numbers that are skipped at a host's word.
+const MAX_SKIP: u64 = 1 << 20;
 
 /// What a payer puts up with.
 ///
@@ -52,6 +54,12 @@ impl Default for PayerPolicy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Owed(u128);
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+struct Flight {
+    price: u128,
+    sequence: u64,
+}
+
 /// The payer's end of a lane.
 ///
 /// `signed <= accepted + in flight + prices of the exchanges that failed, each once` holds after every call.
@@ -74,7 +82,11 @@ pub struct PayerLane {
     largest: u128,
     /// Running hash of the accepted receipts.
     receipts: H256,
-    in_flight: BTreeMap<H256, u128>,
+    /// The highest number that was given out to a request.
+    sequence: u64,
+    /// The highest number that claims covered, as far as is known.
+    covered: u64,
+    in_flight: BTreeMap<H256, Flight>,
     /// Sum over `in_flight`.
     flying: u128,
     /// Exchanges that failed, latest last.
@@ -95,6 +107,8 @@ impl PayerLane {
             excused: 0,
             largest: 0,
             receipts: H256::zero(),
+            sequence: facts.covered,
+            covered: facts.covered,
             in_flight: BTreeMap::new(),
             flying: 0,
             lost: VecDeque::new(),
@@ -112,6 +126,8 @@ impl PayerLane {
         if facts.epoch > self.epoch {
             *self = Self::new(facts);
         }
+        self.covered = self.covered.max(facts.covered);
+        self.sequence = self.sequence.max(self.covered);
         // The host claimed a voucher that is not known here: this record is an old copy. What was claimed is gone; begin
         // from there.
         if facts.nonce > self.nonce || facts.claimed > self.signed {
@@ -128,16 +144,27 @@ impl PayerLane {
     /// To be called once after a crash: whatever was in flight failed.
     pub fn restart(&mut self) {
         self.excused = self.excused.saturating_add(self.flying);
-        for (request, price) in std::mem::take(&mut self.in_flight) {
-            self.remember_lost(request, price);
+        for (request, flight) in std::mem::take(&mut self.in_flight) {
+            self.remember_lost(request, flight.price);
         }
         self.flying = 0;
+    }
+
+    /// A number for a request, above all that were given out. Those of requests that come to nothing are left out.
+    ///
+    /// # Errors
+    /// As [`Self::sync`].
+    pub fn next_sequence(&mut self, facts: &LaneFacts) -> Result<u64, PayError> {
+        self.sync(facts)?;
+        self.sequence = self.sequence.saturating_add(1);
+        Ok(self.sequence)
     }
 
     /// Puts a request in flight and gives the voucher to send with it: one that was signed already, if it covers what is
     /// used, in flight and asked for now, else a new one. It must be durable before it is handed out.
     ///
-    /// `owed` is what the host said when it refused the last try, else zero.
+    /// `sequence` is the request's number, from [`Self::next_sequence`]. `owed` is what the host said when it refused the last
+    /// try, else zero.
     ///
     /// # Errors
     /// Why nothing was signed; then nothing has changed.
@@ -148,6 +175,7 @@ impl PayerLane {
         genesis: H256,
         price: u128,
         request: H256,
+        sequence: u64,
         owed: Owed,
         sign: impl FnOnce(&[u8; 32]) -> MultiSignature,
     ) -> Result<SignedVoucher, PayError> {
@@ -217,7 +245,9 @@ impl PayerLane {
         };
         self.forget_lost(&request);
         self.largest = self.largest.max(price);
-        self.in_flight.insert(request, price);
+        self.in_flight.insert(request, Flight { price, sequence });
+        // A host's word may have taken the count back meanwhile.
+        self.sequence = self.sequence.max(sequence);
         self.flying = flying;
         Ok(rung.signed(genesis, facts.key, facts.epoch))
     }
@@ -225,11 +255,8 @@ impl PayerLane {
     /// Notes that the answer to a request was accepted, with the hash of its receipt. It may have failed before. Returns
     /// whether the request was known; otherwise nothing has changed.
     pub fn accepted(&mut self, request: H256, receipt: H256) -> bool {
-        let price = match self.in_flight.remove(&request) {
-            Some(price) => {
-                self.flying = self.flying.saturating_sub(price);
-                price
-            }
+        let price = match self.land(request) {
+            Some(price) => price,
             None => match self.forget_lost(&request) {
                 Some(price) => price,
                 None => return false,
@@ -244,10 +271,9 @@ impl PayerLane {
     /// Notes that an exchange failed: no answer in time, or one that is not worth its price. Returns whether it was in
     /// flight.
     pub fn failed(&mut self, request: H256) -> bool {
-        let Some(price) = self.in_flight.remove(&request) else {
+        let Some(price) = self.land(request) else {
             return false;
         };
-        self.flying = self.flying.saturating_sub(price);
         self.remember_lost(request, price);
         true
     }
@@ -266,10 +292,9 @@ impl PayerLane {
         needed: u128,
     ) -> Result<Owed, PayError> {
         // It does not count as lost: the host has not worked at it. A refusal that comes twice says nothing new.
-        let Some(price) = self.in_flight.remove(&request) else {
+        let Some(price) = self.land(request) else {
             return Ok(Owed::default());
         };
-        self.flying = self.flying.saturating_sub(price);
         let owed = needed.saturating_sub(price);
         if served > owed || owed > self.signed {
             return Err(PayError::Disagreement {
@@ -288,6 +313,34 @@ impl PayerLane {
             self.tidy();
         }
         Ok(Owed(owed))
+    }
+
+    /// Notes that the host refused a request for its number, and says that the lane is at number `highest`. The count goes on
+    /// from there: further up if others were there before, and back if refused requests took it too far ahead, but never to
+    /// a number that is in flight or was claimed.
+    ///
+    /// # Errors
+    /// [`PayError::Numbering`] if that is too far up to be true; then the host should not be used any more. The request is no
+    /// longer in flight in any case.
+    pub fn renumber(&mut self, request: H256, highest: u64) -> Result<(), PayError> {
+        // As in `refused`: it does not count as lost, and what is said twice says nothing new.
+        if self.land(request).is_none() {
+            return Ok(());
+        }
+        let own = self.sequence;
+        if highest.saturating_sub(own) > MAX_SKIP {
+            return Err(PayError::Numbering { highest, own });
+        }
+        let flying = self.in_flight.values().map(|flight| flight.sequence).max();
+        self.sequence = highest.max(self.covered).max(flying.unwrap_or(0));
+        Ok(())
+    }
+
+    /// The request is no longer in flight. Gives its price, if it was.
+    fn land(&mut self, request: H256) -> Option<u128> {
+        let Flight { price, .. } = self.in_flight.remove(&request)?;
+        self.flying = self.flying.saturating_sub(price);
+        Some(price)
     }
 
     /// What may be lost of this lane, in planck.

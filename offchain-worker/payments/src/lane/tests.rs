@@ -25,6 +25,8 @@ pub(crate) fn facts() -> LaneFacts {
         claimed: 0,
         paid: 0,
         nonce: 0,
+        covered: 0,
+        covered_value: 0,
         released: false,
         state: ChannelState::Open,
         expires_at: 100_000,
@@ -97,6 +99,7 @@ fn op() -> impl Strategy<Value = Op> {
 struct Ask {
     request: H256,
     price: u128,
+    sequence: u64,
     voucher: SignedVoucher,
 }
 
@@ -106,6 +109,9 @@ enum Reply {
     Refused {
         served: u128,
         needed: u128,
+    },
+    Number {
+        highest: u64,
     },
     /// Any other refusal.
     No,
@@ -127,7 +133,12 @@ struct World {
     asks: Vec<Ask>,
     replies: Vec<(H256, Reply)>,
     retries: Vec<(H256, u128, Owed)>,
-    prices: BTreeMap<H256, u128>,
+    /// Price and number of each request.
+    requested: BTreeMap<H256, (u128, u64)>,
+    /// What was answered by number, with its price. Durable at the host.
+    leaves: BTreeMap<u64, u128>,
+    /// Up to which number the host closed.
+    closed: u64,
     /// Sum of the prices of all tries.
     tried: u128,
     /// Every voucher that was handed out.
@@ -165,7 +176,9 @@ impl World {
             asks: Vec::new(),
             replies: Vec::new(),
             retries: Vec::new(),
-            prices: BTreeMap::new(),
+            requested: BTreeMap::new(),
+            leaves: BTreeMap::new(),
+            closed: 0,
             tried: 0,
             seen: BTreeMap::new(),
             requests: 0,
@@ -179,12 +192,18 @@ impl World {
     }
 
     fn pay(&mut self, request: H256, price: u128, owed: Owed) -> bool {
+        // What is sent again has its number in its terms.
+        let sequence = match self.requested.get(&request) {
+            Some((_, sequence)) => *sequence,
+            None => self.payer.next_sequence(&self.facts).unwrap(),
+        };
         let paid = self.payer.pay(
             &self.facts,
             &self.payer_policy,
             GENESIS,
             price,
             request,
+            sequence,
             owed,
             unsigned,
         );
@@ -195,11 +214,12 @@ impl World {
                 let v = voucher.voucher.clone();
                 let known = self.seen.entry(v.nonce).or_insert_with(|| v.clone());
                 assert_eq!(*known, v, "a voucher was contradicted");
-                self.prices.insert(request, price);
+                self.requested.insert(request, (price, sequence));
                 self.tried += price;
                 self.asks.push(Ask {
                     request,
                     price,
+                    sequence,
                     voucher,
                 });
                 true
@@ -222,8 +242,14 @@ impl World {
                 .check(&HOST, GENESIS, &self.payee_policy, &ask.voucher.voucher)
                 .and_then(|()| self.host.sync(&self.facts))
                 .and_then(|_| {
+                    let Ask {
+                        price,
+                        request,
+                        sequence,
+                        ref voucher,
+                    } = *ask;
                     self.host
-                        .admit(&self.payee_policy, &ask.voucher, ask.price, ask.request)
+                        .admit(&self.payee_policy, voucher, price, request, sequence)
                 });
             match admitted {
                 Ok(admitted) => {
@@ -235,6 +261,7 @@ impl World {
                 }
                 Err(VoucherRefusal::AtWork) => return,
                 Err(VoucherRefusal::Short { served, needed }) => Reply::Refused { served, needed },
+                Err(VoucherRefusal::Number { highest }) => Reply::Number { highest },
                 Err(other) => panic!("an honest client was refused: {other}"),
             }
         };
@@ -242,15 +269,15 @@ impl World {
     }
 
     fn host_finishes(&mut self, request: H256, served: bool) {
-        let outcome = if served {
-            Outcome::Served {
-                sequence: self.host.next_sequence(),
-            }
-        } else {
-            Outcome::Failed
-        };
-        self.host.finish(request, outcome).unwrap();
+        let outcome = if served { Outcome::Served } else { Outcome::Failed };
+        let sequence = self.host.finish(request, outcome).unwrap();
+        let (price, number) = self.requested[&request];
+        assert_eq!(sequence, number);
         if served {
+            assert!(sequence > self.closed, "what was closed is changed");
+            let other = self.leaves.insert(sequence, price);
+            assert_eq!(other, None, "number {sequence} came twice");
+            self.host.let_go(sequence);
             // Durable before it is answered.
             self.host_disk = self.host.encode();
             self.answered.insert(request);
@@ -274,8 +301,12 @@ impl World {
                     .payer
                     .refused(&self.payer_policy, request, served, needed)
                     .expect("an honest host is believed");
-                self.retries.push((request, self.prices[&request], owed));
+                self.retries.push((request, self.requested[&request].0, owed));
             }
+            Reply::Number { highest } => self
+                .payer
+                .renumber(request, highest)
+                .expect("an honest host is believed"),
         }
     }
 
@@ -294,20 +325,35 @@ impl World {
         assert!(due.claim.nonce >= self.facts.nonce && due.claim.cumulative >= self.facts.claimed);
         let signed = &self.seen[&due.claim.nonce];
         assert_eq!(*signed, due.claim.voucher(GENESIS));
-        if due.claim.nonce == self.facts.nonce {
-            // The host has not heard of its last claim yet; repeating it pays nothing.
-            assert_eq!(due.claim.cumulative, self.facts.claimed);
+        let to = self.host.close();
+        self.host_disk = self.host.encode();
+        assert!(to >= self.closed && to <= self.host.sequence());
+        self.closed = to;
+        if due.claim.covered != self.facts.covered {
+            // The host has not heard of its last claim yet.
+            assert!(due.claim.covered < self.facts.covered);
             return;
         }
-        if self.host.on_chain() == self.facts.claimed {
+        let value: u128 = self
+            .leaves
+            .range(due.claim.covered + 1..to.max(due.claim.covered) + 1)
+            .map(|(_, price)| price)
+            .sum();
+        let covered_value = self.facts.covered_value + value;
+        let paid = due.claim.cumulative.min(self.facts.funded).min(covered_value);
+        if self.host.paid() == self.facts.paid {
             assert_eq!(due.value, due.claim.cumulative - self.facts.paid);
+            assert_eq!(due.pays(value), paid.saturating_sub(self.facts.paid));
+            assert!(due.pays(u128::MAX) == due.value && due.pays(value) <= due.value);
         }
         self.facts.claimed = due.claim.cumulative;
-        self.facts.paid = due.claim.cumulative;
+        self.facts.paid = self.facts.paid.max(paid);
         self.facts.nonce = due.claim.nonce;
+        self.facts.covered = to;
+        self.facts.covered_value = covered_value;
         self.facts.now += 1;
         if noted {
-            self.host.claimed(due.claim.cumulative, due.claim.cumulative);
+            self.host.claimed(due.claim.cumulative, self.facts.paid);
         }
     }
 
@@ -400,32 +446,30 @@ impl World {
         for n in 0..=self.requests {
             self.payer.failed(id(n));
         }
-        // Nothing is in flight any more, so that the ends find together once at most.
-        let mut refused = 0;
-        for n in 0..8 {
-            let refused_now = self.one_more();
-            refused += u32::from(refused_now);
-            assert!(refused <= 1, "request {n}");
-        }
-        if refused > 0 {
-            for _ in 0..8 {
-                assert!(!self.one_more());
-            }
+        // Nothing is in flight any more, so that the ends find together once at most, about money and about numbers.
+        let mut refused = (0, 0);
+        for n in 0..16 {
+            let (money, number) = self.one_more();
+            refused = (refused.0 + money, refused.1 + number);
+            assert!(refused.0 <= 1 && refused.1 <= 1, "request {n}");
         }
         // And the host gets what it served, but for the answers that were lost and not found out yet, and a step between
         // two vouchers (of one price, of two where vouchers were dropped from a full ladder) and the price before it.
         self.claim(true);
         let (host, payer) = (&self.host, &self.payer);
         let lost = host.served() - payer.spent() - payer.written_off();
-        let missing = host.served() - self.facts.claimed;
+        let missing = host.served() - self.facts.paid;
         assert!(missing <= 3 * MAX_PRICE + lost, "{missing}, {lost} lost");
+        assert_eq!(self.facts.paid, self.facts.claimed);
+        let answered: u128 = self.leaves.values().sum();
+        assert_eq!((host.served(), self.facts.covered_value), (answered, answered));
     }
 
-    /// A request that is served. Returns whether it was refused at first.
-    fn one_more(&mut self) -> bool {
+    /// A request that is served. Returns how often it was refused at first, for money and for its number.
+    fn one_more(&mut self) -> (u32, u32) {
         let before = self.payer.spent();
         let mut owed = Owed::default();
-        let mut refused = false;
+        let mut refused = (0, 0);
         loop {
             let request = self.fresh_id();
             assert!(self.pay(request, MAX_PRICE, owed), "{:?}", self.pay_errors);
@@ -437,11 +481,16 @@ impl World {
                 self.payer_gets(request, &Reply::Answer);
                 break;
             }
-            assert!(!refused, "the next request was not admitted");
-            refused = true;
             let (request, reply) = self.replies.pop().unwrap();
             self.payer_gets(request, &reply);
-            owed = self.retries.pop().unwrap().2;
+            match self.retries.pop() {
+                Some((_, _, next)) => (owed, refused.0) = (next, refused.0 + 1),
+                None => refused.1 += 1,
+            }
+            assert!(
+                refused.0 <= 1 && refused.1 <= 1,
+                "the next request was not admitted"
+            );
         }
         assert_eq!(self.payer.spent(), before + MAX_PRICE);
         self.check();
@@ -477,15 +526,14 @@ proptest! {
             let before = host.clone();
             let admitted = facts
                 .check(&HOST, GENESIS, &policy, &voucher.voucher)
-                .and_then(|()| host.admit(&policy, &voucher, price, id(n as u64)));
+                .and_then(|()| host.admit(&policy, &voucher, price, id(n as u64), host.sequence() + 1 + n as u64 % 200));
             match admitted {
                 Ok(_) => at_work.push(id(n as u64)),
                 Err(_) => prop_assert_eq!(&before, &host),
             }
             if dice & 4 == 0 && !at_work.is_empty() {
                 let request = at_work.remove(usize::from(dice) % at_work.len());
-                let sequence = host.next_sequence();
-                let outcome = if dice & 24 == 0 { Outcome::Failed } else { Outcome::Served { sequence } };
+                let outcome = if dice & 24 == 0 { Outcome::Failed } else { Outcome::Served };
                 host.finish(request, outcome).unwrap();
             }
             prop_assert!(host.served() + host.reserved() <= host.signed());
@@ -509,7 +557,8 @@ proptest! {
         let mut owed = Owed::default();
         for (n, (price, answer, a, b)) in moves.into_iter().enumerate() {
             let request = id(n as u64);
-            if payer.pay(&facts, &policy, GENESIS, price, request, owed, unsigned).is_err() {
+            let sequence = payer.next_sequence(&facts).unwrap();
+            if payer.pay(&facts, &policy, GENESIS, price, request, sequence, owed, unsigned).is_err() {
                 owed = Owed::default();
                 continue;
             }
@@ -597,7 +646,7 @@ fn a_lost_answer_is_found_out_and_written_off_once() {
     let ask = world.asks.pop().unwrap();
     let refusal = world
         .host
-        .admit(&world.payee_policy, &ask.voucher, 10, id(2))
+        .admit(&world.payee_policy, &ask.voucher, 10, id(2), ask.sequence)
         .unwrap_err();
     assert_eq!(
         refusal,
@@ -689,52 +738,49 @@ fn what_a_host_refuses() {
     facts.funded = 1_000;
     let mut host = PayeeLane::new(&facts);
     assert_eq!(
-        host.admit(&policy, &voucher(1, 9), 10, id(1)),
+        host.admit(&policy, &voucher(1, 9), 10, id(1), 1),
         Err(VoucherRefusal::Short {
             served: 0,
             needed: 10
         })
     );
     assert_eq!(
-        host.admit(&policy, &voucher(1, 61), 10, id(1)),
+        host.admit(&policy, &voucher(1, 61), 10, id(1), 1),
         Err(VoucherRefusal::TooFarAhead {
             served: 0,
             needed: 10
         })
     );
-    host.admit(&policy, &voucher(5, 60), 10, id(1)).unwrap();
+    host.admit(&policy, &voucher(5, 60), 10, id(1), 1).unwrap();
     assert_eq!(
-        host.admit(&policy, &voucher(5, 60), 10, id(1)),
+        host.admit(&policy, &voucher(5, 60), 10, id(1), 1),
         Err(VoucherRefusal::AtWork)
     );
     for (nonce, sum) in [(5, 59), (5, 61), (6, 59), (4, 61)] {
         assert_eq!(
-            host.admit(&policy, &voucher(nonce, sum), 10, id(2)),
+            host.admit(&policy, &voucher(nonce, sum), 10, id(2), 2),
             Err(VoucherRefusal::Contradiction),
             "{nonce} {sum}"
         );
     }
-    host.admit(&policy, &voucher(5, 60), 50, id(2)).unwrap();
+    host.admit(&policy, &voucher(5, 60), 50, id(2), 2).unwrap();
     assert_eq!(
-        host.admit(&policy, &voucher(6, 100), 10, id(3)),
+        host.admit(&policy, &voucher(6, 100), 10, id(3), 3),
         Err(VoucherRefusal::Busy)
     );
-    host.finish(id(2), Outcome::Served { sequence: 1 }).unwrap();
+    host.finish(id(2), Outcome::Served).unwrap();
     // An old voucher brings no money.
     assert_eq!(
-        host.admit(&policy, &voucher(4, 50), 10, id(3)),
+        host.admit(&policy, &voucher(4, 50), 10, id(3), 3),
         Err(VoucherRefusal::Short {
             served: 50,
             needed: 70
         })
     );
-    assert_eq!(
-        host.finish(id(2), Outcome::Served { sequence: 1 }),
-        Err(BookError::Gone)
-    );
+    assert_eq!(host.finish(id(2), Outcome::Served), Err(BookError::Gone));
     // A sum that does not exist.
     assert!(matches!(
-        host.admit(&policy, &voucher(7, 100), u128::MAX, id(3)),
+        host.admit(&policy, &voucher(7, 100), u128::MAX, id(3), 3),
         Err(VoucherRefusal::Short { .. })
     ));
 
@@ -796,7 +842,7 @@ fn the_payers_own_crash_is_not_held_against_the_host() {
         let ask = world.asks.pop().unwrap();
         let refusal = world
             .host
-            .admit(&world.payee_policy, &ask.voucher, 10, id(n))
+            .admit(&world.payee_policy, &ask.voucher, 10, id(n), ask.sequence)
             .unwrap_err();
         let (served, needed) = refusal.disagreement().unwrap();
         world.payer.refused(&world.payer_policy, id(n), served, needed)
@@ -850,10 +896,7 @@ fn a_new_epoch_begins_from_nothing() {
     world.facts.now = 5;
     world.host.sync(&world.facts).unwrap();
     assert_eq!((world.host.signed(), world.host.at_work()), (0, 0));
-    assert_eq!(
-        world.host.finish(id(1), Outcome::Served { sequence: 1 }),
-        Err(BookError::Gone)
-    );
+    assert_eq!(world.host.finish(id(1), Outcome::Served), Err(BookError::Gone));
     assert_eq!(world.host.sync(&old), Err(VoucherRefusal::StaleFacts));
     world.payer.sync(&world.facts).unwrap();
     assert_eq!((world.payer.signed(), world.payer.requests()), (0, 0));
@@ -870,11 +913,11 @@ fn claims_come_when_they_are_worth_it() {
     let mut facts = facts();
     let mut host = PayeeLane::new(&facts);
     for n in 1..=4u64 {
-        host.admit(&policy, &voucher(n, 10 * u128::from(n)), 10, id(n))
+        host.admit(&policy, &voucher(n, 10 * u128::from(n)), 10, id(n), n)
             .unwrap();
     }
     for n in 1..=3 {
-        host.finish(id(n), Outcome::Served { sequence: n }).unwrap();
+        host.finish(id(n), Outcome::Served).unwrap();
     }
     let when = |worth, dust, blocks_left| ClaimPolicy {
         now: 1,
@@ -912,7 +955,7 @@ fn claims_come_when_they_are_worth_it() {
     facts.paid = 30;
     facts.state = ChannelState::Closing { until: 50 };
     host.sync(&facts).unwrap();
-    host.finish(id(4), Outcome::Served { sequence: 4 }).unwrap();
+    host.finish(id(4), Outcome::Served).unwrap();
     let due = host.claim_due(KEY, &when(1_000, 5, 1), false).unwrap();
     assert_eq!((due.value, due.reason, due.last), (10, ClaimReason::Ending, 50));
     let late = ClaimPolicy {
@@ -940,7 +983,16 @@ fn what_a_payer_does_not_sign() {
     let mut payer = PayerLane::new(&facts);
     let pay = |payer: &mut PayerLane, facts: &LaneFacts, price, n| {
         payer
-            .pay(facts, &policy, GENESIS, price, id(n), Owed::default(), unsigned)
+            .pay(
+                facts,
+                &policy,
+                GENESIS,
+                price,
+                id(n),
+                n,
+                Owed::default(),
+                unsigned,
+            )
             .map(|v| v.voucher.cumulative)
     };
     assert_eq!(pay(&mut payer, &facts, 10, 1), Ok(10));
@@ -993,11 +1045,346 @@ fn an_old_copy_of_the_payers_record_goes_on_from_what_was_claimed() {
     let mut facts = facts();
     let mut payer = PayerLane::new(&facts);
     payer
-        .pay(&facts, &policy, GENESIS, 10, id(1), Owed::default(), unsigned)
+        .pay(&facts, &policy, GENESIS, 10, id(1), 1, Owed::default(), unsigned)
         .unwrap();
     (facts.claimed, facts.paid, facts.nonce) = (500, 500, 40);
     let next = payer
-        .pay(&facts, &policy, GENESIS, 10, id(2), Owed::default(), unsigned)
+        .pay(&facts, &policy, GENESIS, 10, id(2), 2, Owed::default(), unsigned)
         .unwrap();
     assert!(next.voucher.nonce > 40 && next.voucher.cumulative >= 510);
+}
+
+/// Admits a request that there is money for, with this number.
+fn ask(host: &mut PayeeLane, request: u64, sequence: u64) -> Result<Admitted, VoucherRefusal> {
+    let policy = PayeePolicy {
+        blocks_left: 10,
+        max_ahead: 1_000_000,
+        max_at_work: 1_000,
+    };
+    host.admit(&policy, &voucher(1, 100_000), 1, id(request), sequence)
+}
+
+fn taken(highest: u64) -> Result<Admitted, VoucherRefusal> {
+    Err(VoucherRefusal::Number { highest })
+}
+
+#[test]
+fn a_number_is_taken_once() {
+    let mut facts = facts();
+    (facts.covered, facts.covered_value) = (10, 50);
+    let mut host = PayeeLane::new(&facts);
+    for number in [0, 1, 10, 10 + 257, u64::MAX] {
+        assert_eq!(ask(&mut host, 1, number), taken(10), "{number}");
+    }
+    // Open: taken, also before it is used.
+    ask(&mut host, 1, 10 + 256).unwrap();
+    assert_eq!(ask(&mut host, 2, 266), taken(266));
+    assert_eq!(ask(&mut host, 2, 266 + 257), taken(266));
+    // What failed is free again.
+    assert_eq!(host.finish(id(1), Outcome::Failed), Ok(266));
+    assert_eq!(ask(&mut host, 2, 266 + 1), taken(10));
+    ask(&mut host, 2, 266).unwrap();
+    // What was answered is not, whether its receipt is on disk or not.
+    assert_eq!(host.finish(id(2), Outcome::Served), Ok(266));
+    assert_eq!(ask(&mut host, 3, 266), taken(266));
+    host.let_go(266);
+    assert_eq!(ask(&mut host, 3, 266), taken(266));
+    // Others may come before it and after it, each once.
+    for number in [11, 265, 12, 267, 266 + 256] {
+        ask(&mut host, number, number).unwrap();
+        assert_eq!(host.finish(id(number), Outcome::Served), Ok(number));
+        let highest = host.sequence();
+        assert_eq!(ask(&mut host, number, number), taken(highest), "{number}");
+        host.let_go(number);
+        assert_eq!(ask(&mut host, number, number), taken(highest), "{number}");
+    }
+    // Too long ago to be known.
+    assert_eq!(ask(&mut host, 1, 265), taken(522));
+    assert_eq!(ask(&mut host, 1, 13), taken(522));
+    ask(&mut host, 1, 268).unwrap();
+}
+
+#[test]
+fn a_restart_keeps_used_numbers_and_frees_open_ones() {
+    let mut host = PayeeLane::new(&facts());
+    for number in 1..=6 {
+        ask(&mut host, number, number).unwrap();
+    }
+    for number in [1, 3, 4] {
+        host.finish(id(number), Outcome::Served).unwrap();
+    }
+    host.let_go(1);
+    host.let_go(4);
+    assert_eq!(host.close(), 1);
+    let mut host = PayeeLane::decode_all(&mut &*host.encode()).unwrap();
+    for number in [1, 3, 4] {
+        assert_eq!(ask(&mut host, 9, number), taken(4), "{number}");
+    }
+    for number in [2, 5, 6] {
+        ask(&mut host, number, number).unwrap();
+    }
+    assert_eq!(host.close(), 1);
+}
+
+#[test]
+fn a_claim_goes_past_no_open_number() {
+    let mut facts = facts();
+    let mut host = PayeeLane::new(&facts);
+    assert_eq!(host.close(), 0);
+    // Nothing was answered: there is nothing to cover, whatever is at work.
+    ask(&mut host, 9, 9).unwrap();
+    assert_eq!(host.close(), 0);
+    for number in [2, 5, 7] {
+        ask(&mut host, number, number).unwrap();
+        host.finish(id(number), Outcome::Served).unwrap();
+    }
+    // Answered, but not on disk.
+    assert_eq!(host.close(), 1);
+    host.let_go(2);
+    assert_eq!(host.close(), 4);
+    host.let_go(7);
+    assert_eq!(host.close(), 4);
+    host.let_go(5);
+    assert_eq!(host.close(), 7, "what is open is above");
+    for number in [1, 3, 4, 6] {
+        assert_eq!(ask(&mut host, 1, number), taken(9), "{number} was passed by");
+    }
+    assert_eq!(host.close(), 7, "without new receipts it stays");
+    host.finish(id(9), Outcome::Failed).unwrap();
+    assert_eq!(host.close(), 7);
+    assert_eq!(ask(&mut host, 1, 6), taken(7));
+
+    // The chain knows more than an old copy of the record.
+    (facts.covered, facts.covered_value) = (30, 3);
+    host.sync(&facts).unwrap();
+    assert_eq!(ask(&mut host, 1, 30), taken(30));
+    assert_eq!(host.close(), 30);
+    ask(&mut host, 1, 31).unwrap();
+    // Numbers begin anew with the epoch.
+    (facts.epoch, facts.covered, facts.covered_value) = (1, 0, 0);
+    host.sync(&facts).unwrap();
+    assert_eq!((host.close(), host.sequence()), (0, 0));
+}
+
+#[test]
+fn what_a_claim_pays_is_bounded_by_what_was_covered() {
+    let mut facts = facts();
+    (facts.covered, facts.covered_value) = (4, 30);
+    (facts.claimed, facts.paid, facts.nonce) = (40, 30, 1);
+    let mut host = PayeeLane::new(&facts);
+    let policy = PayeePolicy::default();
+    host.admit(&policy, &voucher(2, 60), 20, id(1), 5).unwrap();
+    host.finish(id(1), Outcome::Served).unwrap();
+    let due = |host: &PayeeLane| {
+        let policy = ClaimPolicy {
+            now: 1,
+            worth: 1,
+            dust: 1,
+            blocks_left: 0,
+            pressure_percent: 100,
+        };
+        host.claim_due(KEY, &policy, false).unwrap()
+    };
+    let one = due(&host);
+    assert_eq!((one.claim.covered, one.value), (4, 30));
+    for (value, pays) in [(0, 0), (1, 1), (29, 29), (30, 30), (31, 30), (u128::MAX, 30)] {
+        assert_eq!(one.pays(value), pays, "{value}");
+    }
+    facts.funded = 45;
+    facts.now = 2;
+    host.sync(&facts).unwrap();
+    assert_eq!(due(&host).pays(20), 15);
+    // Paid more than is known to be covered: nothing.
+    (facts.covered_value, facts.now) = (20, 3);
+    host.sync(&facts).unwrap();
+    assert_eq!(due(&host).pays(5), 0);
+}
+
+#[test]
+fn a_payer_numbers_its_requests() {
+    let policy = PayerPolicy {
+        blocks_left: 10,
+        ..PayerPolicy::default()
+    };
+    let mut facts = facts();
+    facts.covered = 20;
+    let mut payer = PayerLane::new(&facts);
+    let next = |payer: &mut PayerLane, facts: &LaneFacts| payer.next_sequence(facts).unwrap();
+    let pay = |payer: &mut PayerLane, n: u64, sequence| {
+        payer
+            .pay(
+                &self::facts(),
+                &policy,
+                GENESIS,
+                10,
+                id(n),
+                sequence,
+                Owed::default(),
+                unsigned,
+            )
+            .unwrap();
+    };
+    assert_eq!((next(&mut payer, &facts), next(&mut payer, &facts)), (21, 22));
+    pay(&mut payer, 1, 22);
+    // Written with the payment.
+    let mut payer = PayerLane::decode_all(&mut &*payer.encode()).unwrap();
+    payer.restart();
+    assert_eq!(next(&mut payer, &facts), 23);
+    facts.covered = 40;
+    assert_eq!(next(&mut payer, &facts), 41);
+
+    // Up, at the host's word: another copy of this payer was there.
+    pay(&mut payer, 2, 41);
+    payer.renumber(id(2), 100).unwrap();
+    assert_eq!((payer.requests(), payer.written_off()), (0, 0));
+    assert!(!payer.failed(id(2)), "it is not lost either");
+    assert_eq!(next(&mut payer, &facts), 101);
+    // The same word twice says nothing new.
+    payer.renumber(id(2), 500).unwrap();
+    assert_eq!(next(&mut payer, &facts), 102);
+
+    // Back, to what is in flight, and to what the chain knows.
+    pay(&mut payer, 3, 101);
+    pay(&mut payer, 4, 102);
+    payer.renumber(id(4), 50).unwrap();
+    assert_eq!(next(&mut payer, &facts), 102);
+    pay(&mut payer, 4, 102);
+    payer.accepted(id(3), receipt(id(3)));
+    payer.renumber(id(4), 50).unwrap();
+    assert_eq!(next(&mut payer, &facts), 51);
+    pay(&mut payer, 5, 51);
+    payer.renumber(id(5), 3).unwrap();
+    assert_eq!(next(&mut payer, &facts), 41);
+    // A number that was given out before the count went back is not given out again once it is paid for.
+    pay(&mut payer, 6, 60);
+    assert_eq!(next(&mut payer, &facts), 61);
+
+    // So far up that it can not be true.
+    for (request, highest) in [(7, 61 + (1 << 20) + 1), (8, u64::MAX)] {
+        pay(&mut payer, request, 61);
+        assert_eq!(
+            payer.renumber(id(request), highest),
+            Err(PayError::Numbering { highest, own: 61 })
+        );
+        assert!(!payer.failed(id(request)));
+    }
+    assert_eq!(next(&mut payer, &facts), 62);
+    pay(&mut payer, 9, 62);
+    payer.renumber(id(9), 62 + (1 << 20)).unwrap();
+    assert_eq!(next(&mut payer, &facts), 63 + (1 << 20));
+
+    (facts.epoch, facts.covered) = (1, 0);
+    assert_eq!(next(&mut payer, &facts), 1);
+    assert_eq!(payer.next_sequence(&self::facts()), Err(PayError::StaleFacts));
+}
+
+#[derive(Clone, Debug)]
+enum Move {
+    Ask {
+        sequence: u64,
+    },
+    End {
+        which: usize,
+        served: bool,
+    },
+    LetGo {
+        which: usize,
+    },
+    Close,
+    /// The chain took a claim up to what was closed.
+    Cover,
+    Restart,
+}
+
+fn moves() -> impl Strategy<Value = Move> {
+    prop_oneof![
+        // Near each other, so that they meet; and sometimes far.
+        12 => (0u64..60).prop_map(|sequence| Move::Ask { sequence }),
+        1 => (0u64..700).prop_map(|sequence| Move::Ask { sequence }),
+        8 => (0usize..16, prop::bool::weighted(0.7)).prop_map(|(which, served)| Move::End { which, served }),
+        6 => (0usize..16).prop_map(|which| Move::LetGo { which }),
+        2 => Just(Move::Close),
+        1 => Just(Move::Cover),
+        1 => Just(Move::Restart),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+
+    /// No number is served twice, none that was closed is served later, and none that is open is closed.
+    #[test]
+    fn what_was_closed_stays_as_it_is(all in prop::collection::vec(moves(), 1..300)) {
+        let mut facts = facts();
+        let mut host = PayeeLane::new(&facts);
+        let mut at_work: Vec<(u64, u64)> = Vec::new();
+        let mut open: Vec<u64> = Vec::new();
+        let mut served = BTreeSet::new();
+        let mut closed = 0;
+        for (n, one) in all.into_iter().enumerate() {
+            match one {
+                Move::Ask { sequence } => {
+                    let highest = served.iter().chain(&open).copied().chain(at_work.iter().map(|(_, at)| *at))
+                        .max().unwrap_or(0).max(closed);
+                    let before = host.clone();
+                    match ask(&mut host, n as u64, sequence) {
+                        Ok(_) => {
+                            prop_assert!(sequence > closed && !served.contains(&sequence));
+                            prop_assert!(at_work.iter().all(|(_, other)| *other != sequence));
+                            at_work.push((n as u64, sequence));
+                        }
+                        Err(VoucherRefusal::Number { highest: said }) => {
+                            prop_assert_eq!(said, highest);
+                            prop_assert_eq!(&before, &host);
+                            // It was not refused for nothing.
+                            let top = served.last().copied().unwrap_or(0);
+                            prop_assert!(
+                                sequence <= closed
+                                    || served.contains(&sequence)
+                                    || at_work.iter().any(|(_, other)| *other == sequence)
+                                    || sequence + 256 < top
+                                    || sequence > highest + 256
+                            );
+                        }
+                        Err(other) => prop_assert!(false, "{}", other),
+                    }
+                }
+                Move::End { which, served: well } if !at_work.is_empty() => {
+                    let (request, sequence) = at_work.remove(which % at_work.len());
+                    let outcome = if well { Outcome::Served } else { Outcome::Failed };
+                    prop_assert_eq!(host.finish(id(request), outcome), Ok(sequence));
+                    if well {
+                        prop_assert!(sequence > closed);
+                        prop_assert!(served.insert(sequence));
+                        open.push(sequence);
+                    }
+                }
+                Move::LetGo { which } if !open.is_empty() => host.let_go(open.remove(which % open.len())),
+                Move::Close => {
+                    let now = host.close();
+                    prop_assert!(now >= closed);
+                    prop_assert!(now <= served.last().copied().unwrap_or(0));
+                    prop_assert!(at_work.iter().all(|(_, at)| *at > now) && open.iter().all(|at| *at > now));
+                    if at_work.is_empty() && open.is_empty() {
+                        prop_assert_eq!(now, served.last().copied().unwrap_or(0));
+                    }
+                    closed = now;
+                }
+                Move::Cover => {
+                    facts.covered = closed;
+                    facts.now += 1;
+                    host.sync(&facts).unwrap();
+                }
+                Move::Restart => {
+                    host = PayeeLane::decode_all(&mut &*host.encode()).unwrap();
+                    at_work.clear();
+                    open.clear();
+                }
+                _ => {}
+            }
+        }
+        // The next number is always free.
+        let highest = host.close().max(host.sequence()).max(at_work.iter().map(|(_, at)| *at).max().unwrap_or(0));
+        ask(&mut host, 1_000, highest + 1).unwrap();
+    }
 }

@@ -5,7 +5,7 @@
 use llmesh_primitives::{
     ElementType, Receipt, Tensor, Tensors, WorkOrigin, job::hash_tensors, model::RuntimeClass,
 };
-use llmesh_proofs::{RequestTerms, SignedReceipt, SignedRequest};
+use llmesh_proofs::{Place, RequestTerms, SignedReceipt, SignedRequest};
 use serde_json::Value;
 use sp_core::{H256, Pair, ed25519, sr25519};
 use sp_runtime::{
@@ -48,6 +48,12 @@ fn tensors(name: &str, values: &[f32]) -> Tensors {
 pub fn terms() -> RequestTerms {
     RequestTerms {
         genesis: H256([0x11; 32]),
+        place: Place {
+            channel: 5,
+            epoch: 1,
+            lane: 2,
+            sequence: 42,
+        },
         client: account(client().public()),
         model: H256([0x22; 32]),
         version: 7,

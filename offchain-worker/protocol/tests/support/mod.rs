@@ -3,7 +3,7 @@
 #![allow(dead_code)] // each test file uses a part
 
 use llmesh_primitives::{ElementType, Receipt, SignedVoucher, Voucher, WorkOrigin, model::RuntimeClass};
-use llmesh_proofs::{RequestTerms, SignedReceipt};
+use llmesh_proofs::{Place, RequestTerms, SignedReceipt};
 use llmesh_protocol::{
     Aad, Answer, Ask, KeyRing, MeshTensor, MeshTensors, PeerIdBytes, RouteHeader, VERSION,
 };
@@ -88,6 +88,12 @@ pub fn ask() -> Ask {
 pub fn ask_with(inputs: MeshTensors, salt: u8) -> Ask {
     let terms = RequestTerms {
         genesis: H256([0x11; 32]),
+        place: Place {
+            channel: 5,
+            epoch: 1,
+            lane: 2,
+            sequence: 42,
+        },
         client: account(&client()),
         model: H256([0x22; 32]),
         version: 7,

@@ -1,7 +1,7 @@
 //! Slashes, rewards and bonuses.
 
 use super::*;
-use llmesh_primitives::attestation::Withheld;
+use llmesh_primitives::{attestation::Withheld, traits::WorkSink};
 
 /// Fractions that the host was slashed.
 fn fractions() -> Vec<u32> {
@@ -185,7 +185,7 @@ fn a_fee_beyond_what_was_paid_is_not_paid_to_verifiers() {
         // The host states a leaf worth a fortune and is paid 100 planck of it, by itself.
         let receipt = signed_receipt(&host(), &client(), 1, 1_000_000 * FEE);
         let tree = llmesh_proofs::merkle::Tree::new(vec![(receipt.hash(), 1_000_000 * FEE)]).unwrap();
-        Attestation::on_claimed(&host(), 5, 1, 2, &client(), &tree.work(), 1, 0, 100);
+        Attestation::on_claimed(&host(), 5, 1, 2, &client(), 0, &tree.work(), 1, 100);
         world(|w| w.trees.insert(0, (tree, vec![receipt])));
         run_to_round(2);
         let before = free(&pool());

@@ -109,7 +109,6 @@ fn play(steps: Vec<Step>) {
     assert_eq!(crate::Batches::<Test>::iter().count(), 0);
     assert_eq!(crate::Challenges::<Test>::iter().count(), 0);
     assert_eq!(crate::Receipts::<Test>::iter().count(), 0);
-    assert_eq!(crate::Requests::<Test>::iter().count(), 0);
     assert_eq!(crate::Parties::<Test>::iter().count(), 0);
     assert_eq!(crate::Agenda::<Test>::iter().count(), 0);
     assert_eq!(crate::OpenAudits::<Test>::get(), 0);

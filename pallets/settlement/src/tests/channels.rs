@@ -100,8 +100,34 @@ fn voucher(channel: ChannelId, nonce: u64, cumulative: u128) -> Voucher {
 
 pub fn sign(voucher: Voucher, by: &sr25519::Pair) -> Claim {
     let signature = by.sign(&voucher.payload()).into();
-    let work = covering(voucher.cumulative);
-    SignedVoucher { voucher, signature }.claim(work)
+    let (covered, work) = receipts_for(&voucher);
+    SignedVoucher { voucher, signature }.claim(covered, work)
+}
+
+/// What a host commits to with a voucher: receipts for what the lane's claims do not cover yet, if any of it is paid.
+fn receipts_for(voucher: &Voucher) -> (u64, Work) {
+    let lane = Channels::<Test>::get(voucher.channel)
+        .and_then(|channel| channel.lanes.get(usize::from(voucher.lane)).cloned());
+    let Some(lane) = lane else {
+        return (0, covering(voucher.cumulative));
+    };
+    let value = voucher.cumulative.saturating_sub(lane.covered_value);
+    let work = if value > 0 && lane.paid < lane.funded {
+        covering(value)
+    } else {
+        Work::default()
+    };
+    (lane.covered, work)
+}
+
+/// A claim that adds this many receipts of this value after those up to `covered`.
+fn adding(id: ChannelId, (nonce, cumulative): (u64, u128), covered: u64, leaves: u32, value: u128) -> Claim {
+    let root = covering(value).root;
+    Claim {
+        covered,
+        work: Work { root, leaves, value },
+        ..claim(id, nonce, cumulative)
+    }
 }
 
 /// Ten receipts of this value.
@@ -156,7 +182,8 @@ mod opening {
                         paid: 0,
                         claimed: 0,
                         nonce: 0,
-                        work: Work::default(),
+                        covered: 0,
+                        covered_value: 0,
                         released: false,
                     },
                     Lane {
@@ -165,7 +192,8 @@ mod opening {
                         paid: 0,
                         claimed: 0,
                         nonce: 0,
-                        work: Work::default(),
+                        covered: 0,
+                        covered_value: 0,
                         released: false,
                     },
                 ]
@@ -489,7 +517,8 @@ mod claiming {
                     paid: 1_000,
                     claimed: 1_000,
                     nonce: 7,
-                    work: covering(1_000),
+                    covered: 20,
+                    covered_value: 1_000,
                     released: false
                 }
             );
@@ -543,6 +572,11 @@ mod claiming {
                 .into(),
             );
             // Nothing there, nothing paid, no error.
+            let voucher = Claim {
+                covered: 10,
+                work: Work::default(),
+                ..voucher
+            };
             assert_ok!(Settlement::claim(by(HOST), voucher.clone()));
             assert_eq!((lane(id, 0).paid, lane(id, 0).claimed), (300, 1_000));
 
@@ -586,12 +620,18 @@ mod claiming {
                     voucher: voucher(0, 5, 500),
                     signature: signature.into(),
                 }
-                .claim(covering(500));
+                .claim(10, covering(400));
                 change(&mut claim);
                 assert_noop!(Settlement::claim(by(HOST), claim), error);
             };
             assert_eq!((id, other), (0, 1));
-            refused(|c| c.channel = 1, Error::BadSignature);
+            refused(
+                |c| {
+                    c.channel = 1;
+                    c.covered = 0;
+                },
+                Error::BadSignature,
+            );
             refused(|c| c.channel = 2, Error::UnknownChannel);
             refused(|c| c.epoch = 1, Error::WrongEpoch);
             refused(|c| c.lane = 1, Error::NotLaneHost);
@@ -608,6 +648,7 @@ mod claiming {
             };
             let mut claim = sign(elsewhere, &signer());
             claim.lane = 0;
+            claim.covered = 10;
             assert_noop!(Settlement::claim(by(HOST), claim), Error::<Test>::BadSignature);
             // Of another chain.
             let foreign = Voucher {
@@ -626,40 +667,80 @@ mod claiming {
     fn no_more_is_paid_than_receipts_cover() {
         build_and_execute(|| {
             let id = open(&[(HOST, 1_000)]);
-            let covered = |nonce, cumulative, leaves, value| Claim {
-                work: Work {
-                    leaves,
-                    ..covering(value)
-                },
-                ..claim(id, nonce, cumulative)
+            assert_ok!(Settlement::claim(by(HOST), adding(id, (1, 600), 0, 4, 400)));
+            assert_eq!((lane(id, 0).paid, lane(id, 0).claimed), (400, 600));
+            assert_eq!(Announced::take(), vec![(HOST, id, 0, 0, 4, 400)]);
+            // The rest is paid when there are receipts for it; only these are audited then.
+            assert_ok!(Settlement::claim(by(HOST), adding(id, (1, 600), 4, 2, 300)));
+            assert_eq!((lane(id, 0).paid, lane(id, 0).claimed), (600, 600));
+            assert_eq!((lane(id, 0).covered, lane(id, 0).covered_value), (6, 700));
+            assert_eq!(Announced::take(), vec![(HOST, id, 0, 4, 2, 200)]);
+            // What receipts cover already needs no more of them.
+            let plain = Claim {
+                covered: 6,
+                work: Work::default(),
+                ..claim(id, 2, 700)
             };
-            assert_ok!(Settlement::claim(by(HOST), covered(1, 600, 4, 400)));
-            let lane = || Channels::<Test>::get(id).unwrap().lanes[0].clone();
-            assert_eq!((lane().paid, lane().claimed), (400, 600));
-            assert_eq!(Announced::take(), vec![(HOST, id, 0, 4, 0, 400)]);
-            // The rest is paid when there are receipts for it.
-            assert_ok!(Settlement::claim(by(HOST), covered(1, 600, 6, 600)));
-            assert_eq!((lane().paid, lane().claimed), (600, 600));
-            // 200 of 600 planck at an average of 100 each.
-            assert_eq!(Announced::take(), vec![(HOST, id, 0, 2, 400, 600)]);
-            // Nothing new, nothing to audit.
-            assert_ok!(Settlement::claim(by(HOST), covered(1, 600, 6, 700)));
+            assert_ok!(Settlement::claim(by(HOST), plain));
+            assert_eq!(lane(id, 0).paid, 700);
             assert_eq!(Announced::take(), vec![]);
-            for shrunk in [covered(2, 800, 5, 900), covered(2, 800, 7, 699)] {
-                assert_noop!(Settlement::claim(by(HOST), shrunk), Error::<Test>::WorkShrinks);
-            }
         });
     }
 
     #[test]
-    fn a_claim_that_is_repeated_after_a_top_up_is_audited_by_its_value() {
+    fn receipts_go_on_where_the_last_claim_ended() {
+        build_and_execute(|| {
+            let id = open(&[(HOST, 1_000)]);
+            assert_ok!(Settlement::claim(by(HOST), adding(id, (1, 400), 0, 4, 400)));
+            for covered in [0, 3, 5, u64::MAX] {
+                assert_noop!(
+                    Settlement::claim(by(HOST), adding(id, (2, 800), covered, 4, 400)),
+                    Error::<Test>::WrongCovered
+                );
+            }
+            for (leaves, value) in [(0, 400), (4, 0), (0, 0)] {
+                assert_noop!(
+                    Settlement::claim(by(HOST), adding(id, (2, 800), 4, leaves, value)),
+                    Error::<Test>::EmptyWork
+                );
+            }
+            // Receipts are not taken for nothing: they would be audited before anything is paid.
+            assert_noop!(
+                Settlement::claim(by(HOST), adding(id, (1, 400), 4, 4, 400)),
+                Error::<Test>::NothingToPay
+            );
+            assert_noop!(
+                Settlement::claim(by(HOST), adding(id, (2, 800), 4, 4, u128::MAX)),
+                sp_runtime::ArithmeticError::Overflow
+            );
+            assert_ok!(Settlement::claim(by(HOST), adding(id, (2, 800), 4, 4, 400)));
+            assert_eq!(lane(id, 0).covered, 8);
+        });
+    }
+
+    #[test]
+    fn receipts_are_counted_by_leaves_or_by_vouchers() {
+        build_and_execute(|| {
+            let id = open(&[(HOST, 1_000)]);
+            // A hundred vouchers, and all of their value in one leaf.
+            assert_ok!(Settlement::claim(by(HOST), adding(id, (100, 400), 0, 1, 400)));
+            assert_eq!(Announced::take(), vec![(HOST, id, 0, 0, 100, 400)]);
+            // Ten more, and two receipts for each.
+            assert_ok!(Settlement::claim(by(HOST), adding(id, (110, 800), 1, 20, 400)));
+            assert_eq!(Announced::take(), vec![(HOST, id, 0, 1, 20, 400)]);
+        });
+    }
+
+    #[test]
+    fn a_claim_that_is_repeated_after_a_top_up_is_audited_once() {
         build_and_execute(|| {
             let id = open(&[(HOST, 100)]);
             assert_ok!(Settlement::claim(by(HOST), claim(id, 1, 1_000)));
-            assert_eq!(Announced::take(), vec![(HOST, id, 0, 1, 0, 100)]);
+            assert_eq!(Announced::take(), vec![(HOST, id, 0, 0, 10, 100)]);
             assert_ok!(Settlement::fund_lane(by(CLIENT), id, 0, 900));
             assert_ok!(Settlement::claim(by(HOST), claim(id, 1, 1_000)));
-            assert_eq!(Announced::take(), vec![(HOST, id, 0, 9, 100, 1_000)]);
+            assert_eq!(lane(id, 0).paid, 1_000);
+            assert_eq!(Announced::take(), vec![]);
         });
     }
 
@@ -730,7 +811,7 @@ mod claiming {
                 voucher: fields,
                 signature: bare.into(),
             }
-            .claim(covering(100));
+            .claim(0, covering(100));
             assert_noop!(Settlement::claim(by(HOST), claim), Error::<Test>::BadSignature);
         });
     }
@@ -932,6 +1013,7 @@ mod batches {
             };
             let mut forged = claim(a, 9, 900);
             forged.cumulative = 901;
+            forged.covered = 10;
             let info = batch(
                 HOST,
                 vec![
@@ -941,7 +1023,7 @@ mod batches {
                     claim(b, 1, 100),
                     claim(77, 1, 100),
                     sign(second_lane, &signer()),
-                    claim(a, 3, 300),
+                    adding(a, (3, 300), 10, 2, 100),
                 ],
             );
             assert_eq!(free(HOST), FUNDS + 420);
@@ -1017,7 +1099,7 @@ mod batches {
         build_and_execute(|| {
             let id = open(&[(HOST, 1_000_000 / 2)]);
             let claims = (1..=u64::from(MAX_CLAIMS))
-                .map(|n| claim(id, n, u128::from(n) * 1_000))
+                .map(|n| adding(id, (n, u128::from(n) * 1_000), 10 * (n - 1), 10, 1_000))
                 .collect();
             batch(HOST, claims);
             assert_eq!(free(HOST), FUNDS + 128 * 700);

@@ -32,7 +32,7 @@ type RequestKey = (LaneKey, u32, H256);
 
 /// A request that was answered, as it is stored.
 #[derive(Clone, Debug, Encode, Decode)]
-struct Served {
+struct Answered {
     key: LaneKey,
     epoch: u32,
     request: H256,
@@ -66,14 +66,14 @@ impl History {
         Ok(history)
     }
 
-    fn push(&mut self, served: Served, number: u64) {
+    fn push(&mut self, served: Answered, number: u64) {
         let key = (served.key, served.epoch, served.request);
         self.by_request.insert(key, (served.receipt, served.sequence));
         self.order.push_back((number, key));
         self.next = self.next.max(number.saturating_add(1));
     }
 
-    fn insert(&mut self, served: Served, rows: &mut Vec<Row>) {
+    fn insert(&mut self, served: Answered, rows: &mut Vec<Row>) {
         let number = self.next;
         rows.push((row_key(number), Some(served.encode())));
         self.push(served, number);
@@ -143,6 +143,7 @@ impl Lanes {
         voucher: &SignedVoucher,
         price: u128,
         request: H256,
+        sequence: u64,
     ) -> Result<(), VoucherRefusal> {
         let key = facts.key;
         if let Some((receipt, sequence)) = self.history.by_request.get(&(key, facts.epoch, request)) {
@@ -164,7 +165,7 @@ impl Lanes {
             (None, Some(entry)) => &entry.lane,
             (None, None) => return Err(BookError::Gone.into()),
         };
-        let raise = lane.raise(policy, voucher, price, request)?;
+        let raise = lane.raise(policy, voucher, price, request, sequence)?;
         self.check_stake(key, raise)?;
         if let Some(lane) = new {
             self.make_room()?;
@@ -176,7 +177,7 @@ impl Lanes {
         self.unindex(key);
         let admitted = self.lanes.get_mut(&key).map(|entry| {
             entry.used = used;
-            entry.lane.admit(policy, voucher, price, request)
+            entry.lane.admit(policy, voucher, price, request, sequence)
         });
         self.index(key);
         if admitted.ok_or(BookError::Gone)??.changed {
@@ -225,25 +226,16 @@ impl Lanes {
         Ok(())
     }
 
-    pub fn next_sequence(&mut self, key: LaneKey, epoch: u32) -> Result<u64, BookError> {
-        self.lanes
-            .get_mut(&key)
-            .filter(|entry| entry.lane.epoch() == epoch)
-            .map(|entry| entry.lane.next_sequence())
-            .ok_or(BookError::Gone)
-    }
-
     pub fn served(
         &mut self,
         key: LaneKey,
         epoch: u32,
         request: H256,
         receipt: H256,
-        sequence: u64,
     ) -> Result<(), BookError> {
-        self.finish(key, epoch, request, Outcome::Served { sequence })?;
+        let sequence = self.finish(key, epoch, request, Outcome::Served)?;
         self.dirty.insert(key);
-        let served = Served {
+        let served = Answered {
             key,
             epoch,
             request,
@@ -254,23 +246,45 @@ impl Lanes {
         Ok(())
     }
 
-    /// Ends a request.
+    /// Ends a request and returns its number.
     pub fn finish(
         &mut self,
         key: LaneKey,
         epoch: u32,
         request: H256,
         outcome: Outcome,
-    ) -> Result<(), BookError> {
+    ) -> Result<u64, BookError> {
         let mut finished = Err(BookError::Gone);
         self.change(key, |lane| {
             if lane.epoch() == epoch {
-                finished = lane.finish(request, outcome).map(drop);
+                finished = lane.finish(request, outcome);
             }
             // A request that failed left nothing that has to survive.
             false
         });
         finished
+    }
+
+    /// A claim may go past the number of an answered request.
+    pub fn let_go(&mut self, key: LaneKey, epoch: u32, sequence: u64) {
+        self.change(key, |lane| {
+            if lane.epoch() == epoch {
+                lane.let_go(sequence);
+            }
+            false
+        });
+    }
+
+    /// See [`PayeeLane::close`]. `None` if there is no such lane.
+    pub fn close(&mut self, key: LaneKey, epoch: u32) -> Option<u64> {
+        let mut closed = None;
+        self.change(key, |lane| {
+            if lane.epoch() == epoch {
+                closed = Some(lane.close());
+            }
+            closed.is_some()
+        });
+        closed
     }
 
     /// Changes a lane, if there is such a lane. `change` says whether there is something new to write.

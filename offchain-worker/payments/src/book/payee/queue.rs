@@ -24,6 +24,7 @@ pub(super) struct Job {
     pub voucher: SignedVoucher,
     pub price: u128,
     pub request: H256,
+    pub sequence: u64,
     pub reply: oneshot::Sender<Result<Admission, VoucherRefusal>>,
 }
 
