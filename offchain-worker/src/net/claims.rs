@@ -147,7 +147,10 @@ impl Parts {
         let work = self.evidence.work(lane, due.claim.covered, to).await?;
         // Numbers without a receipt alone are nothing to commit to.
         let work = if work.value > 0 { work } else { Work::default() };
-        Ok((due.pays(work.value) > 0).then(|| Claim { work, ..due.claim }))
+        if due.pays(work.value) == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Claim { work, ..due.claim }))
     }
 
     /// Takes over what the chain says of the lanes in the book.

@@ -38,7 +38,7 @@ impl Used {
         } else {
             let back = self.highest.saturating_sub(number);
             if (1..=WINDOW).contains(&back) {
-                self.below = self.below | U256::one() << place(back);
+                self.below |= U256::one() << place(back);
             }
         }
     }
