@@ -511,7 +511,12 @@ impl Requester {
         let request = match again.take() {
             Some(request) => request,
             None => match self
-                .pay(attempt, std::mem::take(&mut terms.owed), terms.price)
+                .pay(
+                    attempt,
+                    std::mem::take(&mut terms.owed),
+                    terms.price,
+                    tell.steps.is_some(),
+                )
                 .await
             {
                 Ok(request) => request,
@@ -681,8 +686,15 @@ impl Requester {
         }
     }
 
-    /// Fixes terms and signs for them. The voucher is on disk when this returns.
-    async fn pay(&self, attempt: &Attempt<'_>, owed: Owed, price: u128) -> Result<Sealable, PayError> {
+    /// Fixes terms and signs for them. The voucher is on disk when this returns. `progress`: whether the host shall say how
+    /// far it is.
+    async fn pay(
+        &self,
+        attempt: &Attempt<'_>,
+        owed: Owed,
+        price: u128,
+        progress: bool,
+    ) -> Result<Sealable, PayError> {
         let what = attempt.what;
         let left = attempt.until.saturating_duration_since(Instant::now());
         let lifetime = u64::try_from(left.as_millis())
@@ -724,7 +736,7 @@ impl Requester {
                 price,
                 voucher: payment.voucher().clone(),
                 inputs: what.inputs.clone(),
-                progress: false,
+                progress,
             },
             payment,
         })

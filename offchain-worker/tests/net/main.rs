@@ -11,11 +11,11 @@ use llmesh_mesh::{Config, Keypair, Kind, Mesh, PeerId, link::Call};
 use llmesh_primitives::{Priority, SignedVoucher, Voucher};
 use llmesh_proofs::{Place, RequestTerms};
 use llmesh_protocol::{
-    Answer, Ask, KeyId, MeshTensor, MeshTensors, PeerIdBytes, Refusal, RequestFault, RouteHeader, VERSION,
-    VoucherFault,
+    Answer, Ask, KeyId, MeshTensor, MeshTensors, PeerIdBytes, Progress, Refusal, RequestFault, RouteHeader,
+    VERSION, VoucherFault,
     seal::{Received, seal},
 };
-use llmesh_worker::net::requester::{Inference, Inferred, RequestError};
+use llmesh_worker::net::requester::{Inference, Inferred, RequestError, What};
 use sp_runtime::{AccountId32, Perbill};
 use std::{
     sync::{
@@ -113,6 +113,33 @@ async fn a_worker_that_comes_before_its_node_waits_for_it() {
     assert!(early.is_err(), "there is no chain yet");
     world.block();
     stop([starting.await]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_listens_hears_how_far_the_host_is() {
+    let world = World::new();
+    let server = host(&world, "Alice", &[]).await;
+    let client = asker(&world, "Ferdie", &[&server]).await;
+    open(&world, &client, &[&server]);
+    sees_hosts(&world, &client, 1).await;
+    server.executor.shut();
+    let (sender, mut steps) = tokio::sync::mpsc::channel(16);
+    let requester = client.net.requester().clone();
+    let asked = tokio::spawn(async move { requester.infer(&question(&[1]), Some(sender)).await });
+    // Under the host's seal, while it is at work.
+    let heard = async {
+        while let Some(step) = steps.recv().await {
+            if matches!(step.what, What::Progress(Progress::Started)) {
+                return step.host;
+            }
+        }
+        panic!("the request ended first")
+    };
+    let heard = tokio::time::timeout(Duration::from_secs(10), heard).await;
+    assert_eq!(heard.unwrap(), server.account());
+    server.executor.let_through();
+    assert_eq!(answer(&asked.await.unwrap().unwrap()), [2]);
+    stop([client, server]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
