@@ -17,7 +17,15 @@ const SIGNER: Sr25519Keyring = Sr25519Keyring::One;
 /// The hot key of [`HOST`].
 const HOT: Sr25519Keyring = Sr25519Keyring::Two;
 
-fn claim(channel: ChannelId, lane: u16, nonce: u64, cumulative: Balance, by: Sr25519Keyring) -> Claim {
+/// With receipts for what `covered`, that many receipts of that value, leaves of the sum.
+fn claim(
+    channel: ChannelId,
+    lane: u16,
+    nonce: u64,
+    cumulative: Balance,
+    covered: (u64, Balance),
+    by: Sr25519Keyring,
+) -> Claim {
     let voucher = Voucher {
         genesis: System::block_hash(0),
         channel,
@@ -28,15 +36,15 @@ fn claim(channel: ChannelId, lane: u16, nonce: u64, cumulative: Balance, by: Sr2
         receipts: H256::zero(),
     };
     let signature = by.pair().sign(&voucher.payload()).into();
-    let lane = &pallet_settlement::Channels::<Runtime>::get(channel)
-        .unwrap()
-        .lanes[usize::from(lane)];
-    let work = Work {
-        root: H256::repeat_byte(1),
-        leaves: 1,
-        value: cumulative - lane.covered_value,
+    let work = match cumulative - covered.1 {
+        0 => Work::default(),
+        value => Work {
+            root: H256::repeat_byte(1),
+            leaves: 1,
+            value,
+        },
     };
-    SignedVoucher { voucher, signature }.claim(lane.covered, work)
+    SignedVoucher { voucher, signature }.claim(covered.0, work)
 }
 
 fn open(lanes: &[(Sr25519Keyring, Balance)], lifetime: BlockNumber) -> ChannelId {
@@ -86,9 +94,9 @@ fn a_channel_pays_its_hosts_and_gives_the_rest_back() {
             Balances::balance(&TreasuryAccount::get()),
         );
         let claims = vec![
-            claim(id, 0, 1, 4 * MESH, SIGNER),
-            claim(id, 0, 3, 40 * MESH, CLIENT),
-            claim(id, 0, 2, 12 * MESH, SIGNER),
+            claim(id, 0, 1, 4 * MESH, (0, 0), SIGNER),
+            claim(id, 0, 3, 40 * MESH, (1, 4 * MESH), CLIENT),
+            claim(id, 0, 2, 12 * MESH, (1, 4 * MESH), SIGNER),
         ];
         assert_ok!(Proxy::proxy(
             by(HOT),
@@ -111,7 +119,8 @@ fn a_channel_pays_its_hosts_and_gives_the_rest_back() {
 
         // The rest after a top-up. Half of the stake is delegated: half of what the commission leaves is the delegator's.
         assert_ok!(Settlement::fund_lane(by(CLIENT), id, 0, 3 * MESH));
-        assert_ok!(Settlement::claim(by(HOST), claim(id, 0, 2, 12 * MESH, SIGNER)));
+        let again = claim(id, 0, 2, 12 * MESH, (2, 12 * MESH), SIGNER);
+        assert_ok!(Settlement::claim(by(HOST), again));
         let (host_part, delegators) = (12 * MESH * 7 / 10, 12 * MESH * 7 / 10 * 95 / 100 / 2);
         assert_eq!(free(HOST), before.0 + host_part - delegators);
         assert_eq!(
@@ -133,7 +142,10 @@ fn a_channel_pays_its_hosts_and_gives_the_rest_back() {
         while System::block_number() < until {
             block(2);
         }
-        assert_ok!(Settlement::claim(by(SECOND), claim(id, 1, 1, MESH, SIGNER)));
+        assert_ok!(Settlement::claim(
+            by(SECOND),
+            claim(id, 1, 1, MESH, (0, 0), SIGNER)
+        ));
         assert_eq!(free(SECOND), before.1 + MESH * 7 / 10);
         assert_noop!(
             Settlement::settle(by(HOT), id),
@@ -161,7 +173,7 @@ fn the_fee_is_that_of_a_job_for_the_same_price() {
 fn a_full_batch_of_claims_fits_into_a_transaction_and_costs_less_than_its_claims_alone() {
     chain(DEV_RUNTIME_PRESET).execute_with(|| {
         start_block();
-        let single = claim(0, 0, 1, 1, SIGNER);
+        let single = claim(0, 0, 1, 1, (0, 0), SIGNER);
         let batch = vec![single.clone(); llmesh_primitives::channel::MAX_CLAIMS as usize];
         let cost = |call: RuntimeCall| {
             let sent = signed(HOST, call, 0);
