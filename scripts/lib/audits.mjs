@@ -110,11 +110,7 @@ export async function startWithCheats(network) {
     Promise.all(network.workers.filter(verifies).map(({ account }) => send(api, api.tx.meshStaking.verify(), account))),
   );
   network.say('starting the workers');
-  const [first, ...others] = network.workers;
-  await network.alive(first.serve());
-  const address = await network.alive(first.process.until('to be in the mesh', () => first.meshAddress()));
-  for (const other of others) other.peers = [address];
-  await network.alive(Promise.all(others.map((one) => one.serve())));
+  await network.serveAll();
   return network;
 }
 

@@ -1,6 +1,7 @@
 // The chain by stock polkadot.js: no custom types, no custom signed extensions.
 
 import { ApiPromise, Keyring, WsProvider } from '@polkadot/api';
+import { compactStripLength, hexToU8a, u8aToHex } from '@polkadot/util';
 
 /** One MESH in planck. */
 export const MESH = 10n ** 12n;
@@ -23,10 +24,53 @@ export const dev = (name) => keyring.addFromUri(`//${name}`, { name });
 /** The key with which the development validator `//Name` votes for finality. */
 export const devFinality = (name) => new Keyring({ type: 'ed25519', ss58Format: 42 }).addFromUri(`//${name}`);
 
+/**
+ * After a runtime upgrade polkadot.js asks in the old way, which gets metadata 14: without runtime APIs, so that `api.call` is
+ * empty from then on. Here it gets what it has asked for in the beginning, 16.
+ */
+class Provider extends WsProvider {
+  async send(method, params, ...rest) {
+    if (method !== 'state_getMetadata') return super.send(method, params, ...rest);
+    const answer = await super.send('state_call', ['Metadata_metadata_at_version', '0x10000000', ...params]);
+    // Some(bytes)
+    const [, metadata] = compactStripLength(hexToU8a(answer).subarray(1));
+    return u8aToHex(metadata);
+  }
+}
+
+/**
+ * polkadot.js, reading each block by the types of the runtime that made it.
+ *
+ * It has one registry of types for the present and uses it for blocks of the present version too. When the runtime is
+ * replaced it fills that registry anew, with other type numbers, and still goes by it for the old blocks that it knows by
+ * hash, and in queries that are under way: they can not be decoded any more. Here every version has a registry of its
+ * own, which nothing changes.
+ */
+class Api extends ApiPromise {
+  #versions = new Map();
+
+  async getBlockRegistry(blockHash) {
+    const { provider } = this._rpcCore;
+    const hash = u8aToHex(blockHash);
+    const header = await provider.send('chain_getHeader', [hash]);
+    if (!header) throw new Error(`unable to retrieve header ${hash}`);
+    // Code that a block brings makes the blocks after it. The genesis block has no parent.
+    const parentHash = Number(header.number) === 0 ? hash : header.parentHash;
+    const version = this.registry.createType('RuntimeVersionPartial', await provider.send('state_getRuntimeVersion', [parentHash]));
+    const key = `${version.specName} ${version.specVersion}`;
+    if (!this.#versions.has(key)) {
+      const made = this._createBlockRegistry(blockHash, this.registry.createType('HeaderPartial', { ...header, parentHash }), version);
+      this.#versions.set(key, made);
+      made.catch(() => this.#versions.delete(key));
+    }
+    return this.#versions.get(key);
+  }
+}
+
 /** Connects; fails when the node does not answer in time. */
 export async function connect(url, { timeout = 30_000 } = {}) {
-  const provider = new WsProvider(url, 500);
-  const api = new ApiPromise({ provider, noInitWarn: true });
+  const provider = new Provider(url, 500);
+  const api = new Api({ provider, noInitWarn: true });
   // A node that is stopped on purpose is no news: polkadot.js connects again by itself.
   api.on('error', () => {});
   let timer;
@@ -84,14 +128,6 @@ class Inclusion {
   }
 }
 
-/** The events of an extrinsic, by the types of the block that it is in. */
-async function eventsOf(api, block, extrinsic) {
-  const [at, signed] = await Promise.all([api.at(block), api.rpc.chain.getBlock(block)]);
-  const index = signed.block.extrinsics.findIndex((one) => one.hash.eq(extrinsic));
-  const records = await at.query.system.events();
-  return records.filter(({ phase }) => phase.isApplyExtrinsic && phase.asApplyExtrinsic.eqn(index));
-}
-
 /**
  * Signs and submits an extrinsic.
  *
@@ -136,9 +172,9 @@ export async function submit(api, tx, pair, { nonce = -1, timeout = 60_000 } = {
       const hash = (status.isFinalized ? status.asFinalized : status.asInBlock).toHex();
       const error = result.dispatchError && dispatchError(api, result.dispatchError);
       const block = result.blockNumber?.toNumber() ?? (await api.rpc.chain.getHeader(hash)).number.toNumber();
-      // Around a runtime upgrade polkadot.js may read a block's events by the types of another runtime, and finds none.
-      const records = result.events.length ? result.events : await eventsOf(api, hash, result.txHash);
-      const inclusion = new Inclusion(hash, block, records.map((record) => record.event));
+      // It is in that block, but its events could not be read.
+      if (result.internalError) throw result.internalError;
+      const inclusion = new Inclusion(hash, block, result.events.map((record) => record.event));
       if (error) settle.reject(error);
       else settle.resolve(inclusion);
       if (!status.isFinalized) return;

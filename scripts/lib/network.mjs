@@ -1,7 +1,7 @@
 // A network of real nodes and workers on loopback.
 
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { base58Encode, ed25519PairFromSeed } from '@polkadot/util-crypto';
@@ -223,12 +223,18 @@ export const workerRecord = ({ region = 'local', capability = ['CpuFloat'] } = {
 async function rawSpec(plain, dir) {
   const cache = process.env.LLMESH_CACHE ? join(process.env.LLMESH_CACHE, 'chain-specs') : dir;
   const raw = join(cache, `${createHash('sha256').update(plain).digest('hex').slice(0, 32)}.json`);
-  if (existsSync(raw)) return raw;
+  if (existsSync(raw)) {
+    // Still in use: no other network may take it for old.
+    const now = new Date();
+    utimesSync(raw, now, now);
+    return raw;
+  }
   mkdirSync(cache, { recursive: true });
-  // What earlier runtimes left.
-  for (const name of readdirSync(cache)) {
+  // What earlier runtimes left. Other networks do the same at the same time.
+  for (const name of cache === dir ? [] : readdirSync(cache)) {
     const file = join(cache, name);
-    if (cache !== dir && statSync(file).mtimeMs < Date.now() - 86_400_000) rmSync(file, { force: true });
+    const made = statSync(file, { throwIfNoEntry: false })?.mtimeMs;
+    if (made < Date.now() - 86_400_000) rmSync(file, { force: true });
   }
   const from = join(dir, 'chain.json');
   const to = join(cache, `.${process.pid}.json`);
@@ -381,14 +387,20 @@ export class Network {
       ]),
     );
     this.say('starting the workers');
+    await this.serveAll({ join: inMesh });
+    return this;
+  }
+
+  /** Has all workers offer magika, at the same time, and starts them; with `join` the others find the mesh by the first. */
+  async serveAll({ join: joining = true } = {}) {
     const [first, ...others] = this.workers;
-    await this.alive(first.serve());
-    if (inMesh) {
+    await this.alive(Promise.all(this.workers.map((one) => one.offer())));
+    await this.alive(first.start());
+    if (joining) {
       const address = await this.alive(first.process.until('to be in the mesh', () => first.meshAddress()));
       for (const other of others) other.peers = [address];
     }
-    await this.alive(Promise.all(others.map((one) => one.serve())));
-    return this;
+    await this.alive(Promise.all(others.map((one) => one.start())));
   }
 
   /** The processes that run, or ended without being asked to. */
@@ -416,7 +428,10 @@ export class Network {
           if (!member.process?.isRunning) return;
           const { code, signal } = await member.stop();
           if (member.process.overdue) complaints.push(`${member.name} did not stop in time and was killed`);
-          else if (code !== 0) complaints.push(`${member.name} ended with ${signal ?? `exit code ${code}`} when asked to stop`);
+          else if (code !== 0) {
+            const how = signal ?? `exit code ${code}`;
+            complaints.push(`${member.name} ended with ${how} when asked to stop; the end of its log:\n${member.process.tail()}`);
+          }
         }),
       );
     };

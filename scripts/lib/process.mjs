@@ -1,12 +1,14 @@
 // Child processes of a devnet or a test: free ports, log files, waiting for a condition, and an end for every one.
 
 import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { closeSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { constants } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 
-const handedOut = new Set();
+/** Sockets that stand for the ports that were handed out. */
+const reserved = new Map();
 
 /** First and last port that can be handed out: below those that the system gives to outgoing connections. */
 function portRange() {
@@ -26,16 +28,35 @@ const isFree = (port) =>
     server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 
-/** A port on loopback that nobody listens on at present and that no outgoing connection takes meanwhile. */
+/**
+ * Reserves a port for as long as this process lives; false when it is reserved already, here or by another process.
+ *
+ * A UDP socket of the same number stands for it: the system gives it to one process alone, and takes it back however that
+ * ends. Nothing of ours speaks UDP.
+ */
+export const reservePort = (port) =>
+  new Promise((resolve) => {
+    const socket = createSocket('udp4');
+    socket.once('error', () => socket.close(() => resolve(false)));
+    socket.bind({ port, address: '127.0.0.1', exclusive: true }, () => {
+      socket.unref();
+      reserved.set(port, socket);
+      resolve(true);
+    });
+  });
+
+/**
+ * A port on loopback that nobody listens on at present, that no outgoing connection takes meanwhile, and that no other
+ * network on this machine is given: between now and its use, or while who uses it is stopped, it is free.
+ */
 export async function freePort() {
   const [first, last] = portRange();
   for (let tries = 0; tries < 1000; tries += 1) {
     const port = first + Math.floor(Math.random() * (last - first + 1));
-    if (handedOut.has(port)) continue;
-    if (await isFree(port)) {
-      handedOut.add(port);
-      return port;
-    }
+    if (!(await reservePort(port))) continue;
+    if (await isFree(port)) return port;
+    reserved.get(port).close();
+    reserved.delete(port);
   }
   throw new Error(`no free port between ${first} and ${last}`);
 }

@@ -56,10 +56,12 @@ const stakes = () =>
 it('results of jobs and paid requests become batches, with what is behind them', async () => {
   const { api, model } = network;
   const client = dev('Ferdie');
-  for (let i = 0; i < 4; i += 1) {
-    const { id } = await submitJob(api, client, { ...fileInput(model, FILE), redundancy: 3 });
-    assert.equal((await jobEnd(api, id)).state.asFinished.type, 'Settled');
-  }
+  // As many as the three take together.
+  const nonce = (await api.rpc.system.accountNextIndex(client.address)).toNumber();
+  const submitted = await Promise.all(
+    [0, 1, 2, 3].map((n) => submitJob(api, client, { ...fileInput(model, FILE), redundancy: 3 }, { nonce: nonce + n })),
+  );
+  for (const { id } of submitted) assert.equal((await jobEnd(api, id)).state.asFinished.type, 'Settled');
   const folder = join(network.dir, 'client');
   mkdirSync(folder);
   const input = join(network.dir, 'input.bin');
@@ -77,6 +79,15 @@ it('results of jobs and paid requests become batches, with what is behind them',
     const jobs = new Set(batches.filter(({ origin }) => origin.isJobs).map(({ host }) => host.toString()));
     return jobs.size === 3 && batches.some(({ origin }) => origin.isLane);
   }, { timeout: 120_000 });
+});
+
+it('a receipt that nobody has looked at is challenged, once', async () => {
+  const accuser = join(network.dir, 'accuser');
+  mkdirSync(accuser);
+  await infer('--receipt', receipt);
+  const challenge = (key) => cli(network.nodes[0], ['--dev-key', key, '--base-path', accuser, 'audits', 'challenge', receipt]);
+  await challenge('alice');
+  await assert.rejects(challenge('bob'), /attestation/i);
 });
 
 it('they are drawn two rounds later, opened, verified blindly, and found good', async () => {
@@ -129,21 +140,15 @@ it('an operator sees what was audited and counts the votes again without a node'
 });
 
 it('a false accusation costs its deposit, and the host nothing', async () => {
-  const { api } = network;
-  const accuser = join(network.dir, 'accuser');
-  mkdirSync(accuser);
-  // One that nobody has looked at.
-  await infer('--receipt', receipt);
-  await cli(network.nodes[0], ['--dev-key', 'alice', '--base-path', accuser, 'audits', 'challenge', receipt]);
-  const deposit = (await api.query.system.account(dev('Alice').address)).data.reserved.toBigInt();
-  assert.ok(deposit > 0n);
-  await assert.rejects(
-    cli(network.nodes[0], ['--dev-key', 'bob', '--base-path', accuser, 'audits', 'challenge', receipt]),
-    /attestation/i,
-  );
-  const challenged = await until('the challenged receipt to be audited', () =>
-    seen('AuditStarted').find(({ subject, audit }) => subject.isChallenge && verdicts.audits.has(audit.toNumber())),
-  { timeout: 300_000 });
+  const settled = await until('the challenged receipt to be audited', () => seen('DepositSettled')[0], { timeout: 300_000 });
+  const [challenged] = seen('AuditStarted').filter(({ subject }) => subject.isChallenge);
+  assert.ok(settled.audit.eq(challenged.audit));
   assert.equal(verdicts.audits.get(challenged.audit.toNumber()), 'Match');
+  const [{ deposit }] = seen('ChallengeQueued');
+  assert.ok(deposit.gtn(0));
+  assert.equal(settled.by.toString(), dev('Alice').address);
+  assert.ok(settled.returned.isZero());
+  assert.ok(settled.toHost.gtn(0));
+  assert.ok(settled.toHost.add(settled.toVerifiers).eq(deposit));
   for (const stake of await stakes()) assert.equal(stake, 10_000n * 10n ** 12n);
 }, { timeout: 320_000 });

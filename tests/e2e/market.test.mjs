@@ -22,9 +22,7 @@ const { network, it } = suite(async (net) => {
   await net.startValidators();
   const { api } = net;
   const published = async () => {
-    ids.model = await publish(api, author, 'test/sum');
-    ids.unoffered = await publish(api, author, 'test/unoffered');
-    ids.yanked = await publish(api, author, 'test/yanked');
+    [ids.model, ids.unoffered, ids.yanked] = await publish(api, author, 'test', ['sum', 'unoffered', 'yanked']);
     await send(api, api.tx.modelRegistry.yank(ids.yanked), author);
   };
   await Promise.all([published(), net.becomeHost(host), net.becomeHost(other)]);

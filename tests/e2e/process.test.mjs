@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { Process, freePort, run, until } from '../../scripts/lib/process.mjs';
+import { Process, freePort, reservePort, run, until } from '../../scripts/lib/process.mjs';
 
 const dir = mkdtempSync(join(tmpdir(), 'llmesh-process-'));
 after(() => rmSync(dir, { recursive: true, force: true }));
@@ -14,24 +14,30 @@ after(() => rmSync(dir, { recursive: true, force: true }));
 const log = (name) => join(dir, `${name}.log`);
 const isAlive = (pid) => existsSync(`/proc/${pid}`);
 
-/** A parent that starts a child and says its number. */
-function parent() {
+/** Another process that runs `code` with what process.mjs exports, and then stays. */
+function other(code) {
   const library = new URL('../../scripts/lib/process.mjs', import.meta.url);
-  const code = `
-    import { Process } from ${JSON.stringify(library.href)};
-    const child = new Process('child', '/bin/sleep', ['1000'], { log: ${JSON.stringify(log('orphan'))} });
-    console.log(child.pid);
-    setInterval(() => {}, 1000);
-  `;
-  return spawn(process.execPath, ['--input-type=module', '--eval', code], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const whole = `import * as lib from ${JSON.stringify(library.href)};\n${code}\nsetInterval(() => {}, 1000);`;
+  return spawn(process.execPath, ['--input-type=module', '--eval', whole], { stdio: ['ignore', 'pipe', 'inherit'] });
 }
+
+/** What it says first: a number. */
+const said = async (process) => Number(await new Promise((resolve) => process.stdout.once('data', resolve)));
+
+/** A parent that starts a child and says its number. */
+const parent = () =>
+  other(`
+    const child = new lib.Process('child', '/bin/sleep', ['1000'], { log: ${JSON.stringify(log('orphan'))} });
+    console.log(child.pid);
+  `);
 
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGKILL']) {
   test(`a parent that gets ${signal} takes its child with it`, { timeout: 20_000 }, async (t) => {
     if (signal === 'SIGKILL' && !existsSync('/usr/bin/setpriv')) return t.skip('setpriv is not installed');
     const process = parent();
-    const child = Number(await new Promise((resolve) => process.stdout.once('data', resolve)));
-    assert.ok(isAlive(child));
+    const child = await said(process);
+    // Its wrapper, which asks to die with the parent, has done so and become the command.
+    await until('the child to run', () => readFileSync(`/proc/${child}/cmdline`, 'utf8').startsWith('/bin/sleep'), { timeout: 10_000 });
     process.kill(signal);
     return until('the end of the child', () => !isAlive(child), { timeout: 10_000 });
   });
@@ -69,6 +75,15 @@ test('free ports differ and are not those of outgoing connections', async () => 
   const ports = await Promise.all(Array.from({ length: 50 }, freePort));
   assert.equal(new Set(ports).size, 50);
   assert.ok(ports.every((port) => port >= 10_000 && port < 32_768));
+});
+
+test('a port belongs to one process, until that ends', { timeout: 20_000 }, async () => {
+  const process = other('console.log(await lib.freePort());');
+  const port = await said(process);
+  assert.equal(await reservePort(port), false);
+  process.kill('SIGKILL');
+  await until('the port to be free', () => reservePort(port), { timeout: 10_000 });
+  assert.equal(await reservePort(port), false);
 });
 
 test('until reports what it last saw', async () => {

@@ -58,11 +58,14 @@ async function frozen(work) {
 const reputation = async (worker) =>
   (await network.api.call.jobsApi.hostStatus(worker.account.address)).reputation.toNumber();
 
-/** Submits many jobs in one extrinsic, so in one block; returns their numbers. */
+/**
+ * Submits many jobs in one extrinsic, so in one block; returns their numbers. Nobody else submits any: whatever block they
+ * end up in, these are their numbers, and hosts compute while the block becomes final.
+ */
 async function burst(jobs) {
   const { api } = network;
   const calls = await Promise.all(jobs.map((job) => submission(api, job)));
-  const { events } = await send(api, api.tx.utility.batchAll(calls), client, { finalized: true });
+  const { events } = await send(api, api.tx.utility.batchAll(calls), client);
   return events
     .filter((event) => event.section === 'jobs' && event.method === 'Submitted')
     .map((event) => event.data.job.toNumber());

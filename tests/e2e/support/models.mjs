@@ -37,13 +37,12 @@ export const outputs = (changes = {}) => [
 const [major, minor, patch] = [1, 0, 0];
 export const version = { major, minor, patch };
 
-/** Registers a namespace for the model's name and publishes version 1.0.0; returns the version's number. */
-export async function publish(api, owner, name, changes = {}) {
-  const { tx } = api;
-  const [namespace] = name.split('/');
-  const known = await api.query.modelRegistry.namespaces(namespace);
-  const calls = [tx.modelRegistry.publish(name, version, manifest(changes))];
-  if (known.isNone) calls.unshift(tx.modelRegistry.registerNamespace(namespace));
-  const done = await send(api, tx.utility.batchAll(calls), owner, { finalized: true });
-  return done.find('modelRegistry', 'VersionPublished').id.toNumber();
+/** Registers a namespace and publishes version 1.0.0 of models in it; returns the versions' numbers. */
+export async function publish(api, owner, namespace, names) {
+  const { publish: publishing, registerNamespace } = api.tx.modelRegistry;
+  const calls = names.map((name) => publishing(`${namespace}/${name}`, version, manifest()));
+  const { events } = await send(api, api.tx.utility.batchAll([registerNamespace(namespace), ...calls]), owner, { finalized: true });
+  return events
+    .filter(({ section, method }) => section === 'modelRegistry' && method === 'VersionPublished')
+    .map(({ data }) => data.id.toNumber());
 }

@@ -1,6 +1,7 @@
 // One network for the tests of a file.
 
 import assert from 'node:assert/strict';
+import { basename } from 'node:path';
 import { after, before, test } from 'node:test';
 import { DispatchError, dispatchError, send } from '../../../scripts/lib/chain.mjs';
 import { Network } from '../../../scripts/lib/network.mjs';
@@ -8,6 +9,9 @@ import { killAll } from '../../../scripts/lib/process.mjs';
 
 /** Keep folders of networks for a look at them: LLMESH_KEEP=1. */
 const KEEP = Boolean(process.env.LLMESH_KEEP);
+
+/** What this file's suite is called: several may write at the same time. */
+const SUITE = basename(process.argv[1], '.test.mjs');
 
 /**
  * A network that is started before the tests of this file and stopped after them.
@@ -19,12 +23,12 @@ const KEEP = Boolean(process.env.LLMESH_KEEP);
  * @returns {{ network: Network, it: (name: string, body: (t: object) => Promise<void>, options?: object) => void }}
  */
 export function suite(start, options = {}) {
-  const network = new Network({ ...options, say: (line) => console.error(`# ${line}`) });
+  const network = new Network({ ...options, say: (line) => console.error(`# ${SUITE}: ${line}`) });
   const guarded = async (work) => {
     try {
       return await network.alive(work());
     } catch (error) {
-      console.error(`# ${error.stack}\n${network.logs(40)}`);
+      console.error(`# ${SUITE}: ${error.stack}\n${network.logs(40)}`);
       throw error;
     }
   };
@@ -32,11 +36,12 @@ export function suite(start, options = {}) {
   after(
     async () => {
       const complaints = await network.stop({ keep: KEEP });
-      if (KEEP) console.error(`# logs and databases are in ${network.dir}`);
+      if (KEEP) console.error(`# ${SUITE}: logs and databases are in ${network.dir}`);
       // A child that a failed test left would keep this process from ending.
       const left = killAll();
       assert.deepEqual(complaints, []);
       assert.equal(left, 0, 'processes that no test ended');
+      console.error(`# ${SUITE}: ${Math.round(process.uptime())} s`);
     },
     { timeout: 90_000 },
   );
