@@ -8,8 +8,8 @@
 //! - *verify only*: `sp_runtime::MultiSignature::verify`, one by one, nothing written: what a host must at least do if it
 //!   uses the chain's own function.
 //! - *one commit each*: the same, and one synced redb transaction a voucher: the peer. It gets [`PEER`] of the vouchers.
-//! - *book, admit*: [`PayeeBook::admit`] of all lanes at a time: verified in batches and durable when it returns.
-//! - *book, request*: the same and then `served`, so two durable steps a request: what a request costs in payments.
+//! - *book, admit*: [`PayeeBook::admit`] of all lanes at a time: verified in batches.
+//! - *book, request*: the same and then `served`, which waits for the disk: what a request costs in payments.
 //!
 //! Rates are by the clock. Next to them stands the processor time of each, in which a busy machine shows less: there
 //! several threads on the core get more of it than one. So the ratio to *verify only* is one of processor times, and that

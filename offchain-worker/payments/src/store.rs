@@ -11,10 +11,7 @@ use sp_core::H256;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
 };
 
@@ -58,16 +55,12 @@ pub(crate) struct Owner {
 struct Queue {
     rows: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
     waiting: Vec<Done>,
-    /// Number of the commit that what is queued will be part of.
-    next: u64,
     closed: bool,
 }
 
 struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
-    /// Number of the last commit that succeeded.
-    committed: AtomicU64,
 }
 
 impl Shared {
@@ -81,24 +74,18 @@ impl Shared {
 pub(crate) struct Committer(Arc<Shared>);
 
 impl Committer {
-    /// Queues rows; `done` hears of the commit. Returns the commit's number, or `done` if the store is closed: it must be
-    /// called or dropped with no lock held.
-    pub fn submit(&self, rows: Vec<Row>, done: Option<Done>) -> Result<u64, Option<Done>> {
+    /// Queues rows; `done` hears of the commit. Returns `done` if the store is closed: it must be called or dropped with no
+    /// lock held.
+    pub fn submit(&self, rows: Vec<Row>, done: Option<Done>) -> Result<(), Option<Done>> {
         let mut queue = self.0.queue();
         if queue.closed {
             return Err(done);
         }
         queue.rows.extend(rows);
         queue.waiting.extend(done);
-        let number = queue.next;
         drop(queue);
         self.0.wake.notify_one();
-        Ok(number)
-    }
-
-    /// Whether everything up to this commit is on disk.
-    pub fn is_durable(&self, number: u64) -> bool {
-        self.0.committed.load(Ordering::Acquire) >= number
+        Ok(())
     }
 }
 
@@ -136,12 +123,8 @@ impl Store {
             served: disk.load(Table::Served)?,
         };
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue {
-                next: 1,
-                ..Queue::default()
-            }),
+            queue: Mutex::default(),
             wake: Condvar::new(),
-            committed: AtomicU64::new(0),
         });
         let for_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -184,8 +167,6 @@ fn commit_all(shared: &Shared, disk: &mut Disk) {
         let last = queue.closed && queue.rows.is_empty() && queue.waiting.is_empty();
         let rows = std::mem::take(&mut queue.rows);
         let waiting = std::mem::take(&mut queue.waiting);
-        let number = queue.next;
-        queue.next = number.saturating_add(1);
         drop(queue);
 
         let rows = if left.is_empty() {
@@ -200,12 +181,9 @@ fn commit_all(shared: &Shared, disk: &mut Disk) {
         } else {
             disk.write(&rows)
         };
-        match &result {
-            Ok(()) => shared.committed.store(number, Ordering::Release),
-            Err(error) => {
-                tracing::error!(%error, "vouchers were not written");
-                left = rows;
-            }
+        if let Err(error) = &result {
+            tracing::error!(%error, "vouchers were not written");
+            left = rows;
         }
         for done in waiting {
             done(result.clone());
@@ -378,7 +356,7 @@ pub(crate) mod tests {
     use super::*;
     use redb::StorageBackend;
     use std::sync::{
-        atomic::{AtomicBool, AtomicUsize},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     };
 
@@ -654,17 +632,15 @@ pub(crate) mod tests {
         let committer = store.committer();
         write(&committer, vec![row(1, 1)]).unwrap();
         disk.full.store(true, Ordering::SeqCst);
-        let number = committer.submit(vec![row(2, 2)], None).ok().unwrap();
+        committer.submit(vec![row(2, 2)], None).ok().unwrap();
         for _ in 0..2 {
             assert_eq!(
                 write(&committer, vec![row(1, 5)]),
                 Err(BookError::DiskFull { path: "fake".into() })
             );
         }
-        assert!(!committer.is_durable(number));
         disk.full.store(false, Ordering::SeqCst);
         write(&committer, vec![]).unwrap();
-        assert!(committer.is_durable(number));
         drop(store);
         let (_store, loaded) =
             Store::open_with(Path::new("fake"), &owner(), disk.after_power_loss(0).opener()).unwrap();

@@ -1,9 +1,10 @@
 //! This host's answers to sealed requests.
 //!
 //! In this order, each step cheaper than the one after it or needed by it: open the seal, check the terms, look whether
-//! the request was asked before, look at model and inputs, look at price and channel, take the voucher (it is on disk
-//! when that returns), wait for a turn, compute, sign the receipt, answer. What is admitted is computed even if the link
-//! it came by breaks: its client asks again over another path and gets the same answer for the same money.
+//! the request was asked before, look at model and inputs, look at price and channel, take the voucher, wait for a turn,
+//! compute, sign the receipt, answer. No answer leaves before its voucher, its receipt and its evidence are on disk. What
+//! is admitted is computed even if the link it came by breaks: its client asks again over another path and gets the same
+//! answer for the same money.
 
 use super::{
     Shared,

@@ -47,6 +47,8 @@ pub struct State {
     pub channels: BTreeMap<ChannelId, BookChannel>,
     /// Claims that were paid, in order.
     pub claims: Vec<Claim>,
+    /// Transactions that they came in.
+    pub claim_batches: usize,
     pub stake: u128,
     pub fee: u128,
     pub audits: BTreeMap<AuditId, Running>,
@@ -384,6 +386,7 @@ impl NodeClient for World {
             "claim_batch" => {
                 let claims = Vec::<Claim>::decode_all(&mut &shared("claims")[..]).unwrap();
                 let host = signer.account32();
+                self.state().claim_batches += 1;
                 events.extend(claims.iter().filter_map(|claim| self.claim(&host, claim)));
             }
             _ => self.step(call, signer),

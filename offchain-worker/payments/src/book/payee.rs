@@ -130,7 +130,7 @@ impl Inner {
         told
     }
 
-    /// Verifies and applies a batch of jobs; each is answered when it is durable.
+    /// Verifies and applies a batch of jobs.
     fn admit_all(self: &Arc<Self>, jobs: Vec<(Job, bool)>) {
         let mut tell: Vec<Box<dyn FnOnce() + Send>> = Vec::new();
         let mut lanes = self.lanes();
@@ -170,22 +170,7 @@ impl Inner {
                 sequence,
                 open: true,
             };
-            if lanes.is_durable(facts.key, &self.committer) {
-                tell.push(Box::new(move || drop(reply.send(Ok(admission)))));
-                continue;
-            }
-            let done: Done = Box::new(move |result: Result<(), BookError>| {
-                drop(reply.send(match result {
-                    Ok(()) => Ok(admission),
-                    Err(error) => {
-                        drop(admission);
-                        Err(error.into())
-                    }
-                }));
-            });
-            if let Some(refused) = lanes.submit(&self.committer, Some(done)) {
-                tell.push(Box::new(move || refused(Err(BookError::Gone))));
-            }
+            tell.push(Box::new(move || drop(reply.send(Ok(admission)))));
         }
         drop(lanes);
         // Dropping an admission takes the lock, so nobody is told before.
@@ -252,8 +237,11 @@ impl PayeeBook {
         Ok(book)
     }
 
-    /// Takes a voucher and admits the request that came with it. Returns when the voucher is durable: then the request may
-    /// run.
+    /// Takes a voucher and admits the request that came with it: then it may run.
+    ///
+    /// The voucher goes to disk with the answer at the latest, in one commit, and [`Admission::served`] waits for that: no
+    /// answer leaves that is not paid for. Before, a crash takes a voucher and the work that nobody has seen yet. The
+    /// payer's next voucher is for both.
     ///
     /// The caller has checked that the request is the channel signer's, that `price` covers its own fee, that `sequence` is
     /// the number in its terms, and that it has not answered the request already. `facts` are of a finalized block.
@@ -392,11 +380,13 @@ impl Drop for PayeeBook {
             // Its panic was reported when it happened.
             drop(thread.join());
         }
+        // Vouchers of requests that were not answered. The store writes what is queued before it ends.
+        drop(self.inner.commit(self.inner.lanes()));
     }
 }
 
-/// A request that may run: its money is there and the voucher is durable. Dropping it ends the request as failed, and its
-/// money is credit for the lane's next.
+/// A request that may run: its voucher is good and is for as much. Dropping it ends the request as failed, and its money is
+/// credit for the lane's next.
 #[must_use = "dropping it ends the request as failed"]
 pub struct Admission {
     inner: Arc<Inner>,
@@ -446,8 +436,8 @@ impl Admission {
         self.sequence
     }
 
-    /// Counts the request as answered, with the hash of its receipt. Returns when that is durable: then the answer may be
-    /// sent. No claim goes past the receipt's number before the guard is dropped.
+    /// Counts the request as answered, with the hash of its receipt. Returns when that and the voucher are durable: then the
+    /// answer may be sent. No claim goes past the receipt's number before the guard is dropped.
     ///
     /// # Errors
     /// [`BookError::Gone`] if the lane is no longer kept: nothing can be claimed for it. Otherwise it counts, but would

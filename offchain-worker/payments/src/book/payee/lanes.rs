@@ -24,8 +24,6 @@ struct Entry {
     lane: PayeeLane,
     /// When it was last used, counted in admissions.
     used: u64,
-    /// Number of the last commit that it was part of.
-    durable_at: u64,
 }
 
 type RequestKey = (LaneKey, u32, H256);
@@ -333,7 +331,6 @@ impl Lanes {
         let entry = Entry {
             lane,
             used: self.clock,
-            durable_at: 0,
         };
         self.lanes.insert(key, entry);
         self.index(key);
@@ -373,16 +370,6 @@ impl Lanes {
         }
     }
 
-    /// Whether everything about a lane is on disk.
-    pub fn is_durable(&self, key: LaneKey, committer: &Committer) -> bool {
-        self.rows.is_empty()
-            && self.dirty.is_empty()
-            && self
-                .lanes
-                .get(&key)
-                .is_some_and(|entry| committer.is_durable(entry.durable_at))
-    }
-
     /// Hands over what is to be written. Returns `done` if the store is closed; it must not be called or dropped while the
     /// lanes are locked.
     pub fn submit(&mut self, committer: &Committer, done: Option<Done>) -> Option<Done> {
@@ -392,17 +379,7 @@ impl Lanes {
             let lane = self.lanes.get(key)?.lane.encode();
             Some(((Table::Lanes, key.bytes()), Some(lane)))
         }));
-        match committer.submit(rows, done) {
-            Ok(number) => {
-                for key in dirty {
-                    if let Some(entry) = self.lanes.get_mut(&key) {
-                        entry.durable_at = number;
-                    }
-                }
-                None
-            }
-            Err(done) => done,
-        }
+        committer.submit(rows, done).err().flatten()
     }
 
     pub fn claims(&mut self, policy: &ClaimPolicy) -> Vec<ClaimDue> {
