@@ -93,7 +93,11 @@ impl Pair {
     async fn start(executor: Arc<dyn Executor>, model: llmesh_chain::ChainModel, root: &Path) -> Self {
         let world = World::with_model(model);
         let folder = || TempDir::new_in(root).unwrap();
-        let server = world::start_with(&world, "Alice", &[], true, folder(), Some(executor), None).await;
+        let setup = world::Setup {
+            engine: Some(executor),
+            ..world::Setup::new(folder())
+        };
+        let server = world::start_with(&world, "Alice", Vec::new(), setup).await;
         let client = client(&world, &server, "Ferdie", folder()).await;
         Self {
             world,

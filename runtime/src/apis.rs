@@ -42,6 +42,19 @@ pub const BABE_GENESIS_EPOCH: BabeEpochConfiguration = BabeEpochConfiguration {
     allowed_slots: AllowedSlots::PrimaryAndSecondaryVRFSlots,
 };
 
+fn host_status(host: AccountId) -> HostStatus {
+    let (load, suspended) = Jobs::load_of(&host);
+    HostStatus {
+        stake: MeshStaking::operator(host.clone()),
+        reputation: <Reputation as ReputationProvider<AccountId>>::score(&host),
+        missed: load.missed,
+        suspended,
+        in_flight: load.in_flight,
+        in_flight_value: load.value,
+        offers: ModelRegistry::offers_of(host),
+    }
+}
+
 impl_runtime_apis! {
     impl sp_api::Core<Block> for Runtime {
         fn version() -> RuntimeVersion {
@@ -252,16 +265,12 @@ impl_runtime_apis! {
         }
 
         fn host_status(host: AccountId) -> HostStatus {
-            let (load, suspended) = Jobs::load_of(&host);
-            HostStatus {
-                stake: MeshStaking::operator(host.clone()),
-                reputation: <Reputation as ReputationProvider<AccountId>>::score(&host),
-                missed: load.missed,
-                suspended,
-                in_flight: load.in_flight,
-                in_flight_value: load.value,
-                offers: ModelRegistry::offers_of(host),
-            }
+            host_status(host)
+        }
+
+        fn hosts(after: Option<AccountId>, limit: u32) -> Vec<(AccountId, HostStatus)> {
+            let hosts = MeshStaking::workers(after, limit);
+            hosts.into_iter().map(|host| (host.clone(), host_status(host))).collect()
         }
 
         fn quote(model: ModelVersionId, priority: Priority, min_reputation: Perbill) -> Option<Quote> {

@@ -66,6 +66,31 @@ pub trait ChainApi: NodeClient {
         )
     }
 
+    /// Operators with a worker record, from the one after `after` on.
+    async fn hosts(
+        &self,
+        after: Option<AccountId>,
+        limit: u32,
+        at: Option<H256>,
+    ) -> Result<Vec<(AccountId, HostStatus)>, ChainError> {
+        let args = (after, limit).encode();
+        decode("hosts", &self.call_api("JobsApi_hosts", args, at).await?)
+    }
+
+    /// All operators with a worker record, page by page.
+    async fn all_hosts(&self, at: Option<H256>) -> Result<Vec<(AccountId, HostStatus)>, ChainError> {
+        const PAGE: u32 = 100;
+        let mut all = Vec::<(AccountId, HostStatus)>::new();
+        loop {
+            let after = all.last().map(|(who, _)| *who);
+            let page = self.hosts(after, PAGE, at).await?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page);
+        }
+    }
+
     async fn quote(
         &self,
         model: ModelVersionId,

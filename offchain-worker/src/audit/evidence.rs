@@ -32,16 +32,14 @@ type H256 = llmesh_chain::H256;
 
 /// By receipt hash: what it takes to be audited.
 const EVIDENCE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("evidence-v2");
-/// By lane and sequence: hash and fee of the receipt.
-const LEAVES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("leaves-v2");
+/// By lane and sequence: a [`Leaf`].
+const LEAVES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("leaves-v3");
 /// By lane: the highest sequence that a claim's tree reached. What is up to there stays as it is, as it can be drawn.
 const CLOSED: TableDefinition<&[u8], u64> = TableDefinition::new("closed-v1");
 /// By lane and root: after which sequence the tree begins, and number of its leaves.
 const WORKS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("works-v2");
-/// By time and receipt hash: what can go then, with its size.
-const EXPIRY: TableDefinition<&[u8], u64> = TableDefinition::new("expiry-v2");
-/// By receipt hash: the time under which it is in [`EXPIRY`].
-const KEPT: TableDefinition<&[u8], u64> = TableDefinition::new("kept-v2");
+/// By time and receipt hash: what can go then, with its size. What is unclaimed is not in it: an answer waits for fewer pages.
+const EXPIRY: TableDefinition<&[u8], u64> = TableDefinition::new("expiry-v3");
 /// By time and lane: the lanes that are over, whose leaves can go then.
 const ENDED: TableDefinition<&[u8], ()> = TableDefinition::new("ended-v1");
 /// By audit and stage: what was found.
@@ -470,8 +468,16 @@ fn work_key(lane: LaneEpoch, root: H256) -> Vec<u8> {
     [lane.prefix().as_slice(), root.as_bytes()].concat()
 }
 
-/// A row of [`LEAVES`].
-type Leaf = (H256, u128);
+/// What is remembered of a request's receipt.
+#[derive(Clone, Copy, Encode, Decode)]
+struct Leaf {
+    hash: H256,
+    fee: u128,
+    /// Bytes of its evidence.
+    size: u64,
+    /// Its evidence is needed until then: [`UNCLAIMED`], or the time under which it is in [`EXPIRY`].
+    until: u64,
+}
 
 /// Hash and value of this many of the lane's leaves after sequence `covered`. A sequence without a receipt is an empty leaf.
 fn leaves_of(
@@ -479,7 +485,7 @@ fn leaves_of(
     lane: LaneEpoch,
     covered: u64,
     leaves: u32,
-) -> Result<Vec<Leaf>, redb::Error> {
+) -> Result<Vec<(H256, u128)>, redb::Error> {
     let first = covered.saturating_add(1);
     let (from, to) = (lane.leaf(first), lane.leaf(covered.saturating_add(leaves.into())));
     let mut all = Vec::new();
@@ -490,7 +496,7 @@ fn leaves_of(
         };
         let at = sequence_of(key.value()).saturating_sub(first);
         all.resize(usize::try_from(at).unwrap_or(usize::MAX), GAP);
-        all.push(leaf);
+        all.push((leaf.hash, leaf.fee));
     }
     all.resize(leaves as usize, GAP);
     Ok(all)
@@ -535,8 +541,6 @@ fn prepare(database: &Database) -> Result<u64, redb::Error> {
     let mut bytes = 0u64;
     {
         transaction.open_table(EVIDENCE)?;
-        transaction.open_table(LEAVES)?;
-        transaction.open_table(KEPT)?;
         transaction.open_table(BALLOTS)?;
         transaction.open_table(ENDED)?;
         transaction.open_table(CLOSED)?;
@@ -544,6 +548,13 @@ fn prepare(database: &Database) -> Result<u64, redb::Error> {
         let expiry = transaction.open_table(EXPIRY)?;
         for row in expiry.iter()? {
             bytes = bytes.saturating_add(row?.1.value());
+        }
+        for row in transaction.open_table(LEAVES)?.iter()? {
+            if let Ok(leaf) = Leaf::decode_all(&mut row?.1.value())
+                && leaf.until == UNCLAIMED
+            {
+                bytes = bytes.saturating_add(leaf.size);
+            }
         }
     }
     transaction.commit()?;
@@ -580,7 +591,6 @@ impl Writer {
                     evidence: transaction.open_table(EVIDENCE)?,
                     leaves: transaction.open_table(LEAVES)?,
                     expiry: transaction.open_table(EXPIRY)?,
-                    kept: transaction.open_table(KEPT)?,
                     ballots: transaction.open_table(BALLOTS)?,
                     ended: transaction.open_table(ENDED)?,
                     closed: transaction.open_table(CLOSED)?,
@@ -618,7 +628,6 @@ struct Tables<'a> {
     evidence: redb::Table<'a, &'static [u8], &'static [u8]>,
     leaves: redb::Table<'a, &'static [u8], &'static [u8]>,
     expiry: redb::Table<'a, &'static [u8], u64>,
-    kept: redb::Table<'a, &'static [u8], u64>,
     ballots: redb::Table<'a, &'static [u8], &'static [u8]>,
     ended: redb::Table<'a, &'static [u8], ()>,
     closed: redb::Table<'a, &'static [u8], u64>,
@@ -638,7 +647,7 @@ impl Tables<'_> {
             } => {
                 let row = evidence.encode();
                 let size = row.len() as u64;
-                if self.kept.get(hash.as_bytes())?.is_some() {
+                if self.evidence.get(hash.as_bytes())?.is_some() {
                     return Ok(Applied::Done);
                 }
                 if bytes.saturating_add(size) > capacity {
@@ -648,20 +657,29 @@ impl Tables<'_> {
                     if sequence <= self.closed(lane)? {
                         return Ok(Applied::Taken);
                     }
-                    let leaf = (*hash, evidence.receipt.fee).encode();
+                    let leaf = Leaf {
+                        hash: *hash,
+                        fee: evidence.receipt.fee,
+                        size,
+                        until: *keep_until,
+                    };
                     let before = self
                         .leaves
-                        .insert(lane.leaf(sequence).as_slice(), leaf.as_slice())?
+                        .insert(lane.leaf(sequence).as_slice(), leaf.encode().as_slice())?
                         .and_then(|row| Leaf::decode_all(&mut row.value()).ok());
-                    if let Some((other, _)) = before {
-                        self.forget(other.as_bytes(), bytes)?;
+                    if let Some(other) = before {
+                        self.expiry
+                            .remove(expiry_key(other.until, other.hash.as_bytes()).as_slice())?;
+                        self.evidence.remove(other.hash.as_bytes())?;
+                        *bytes = bytes.saturating_sub(other.size);
                     }
                 }
                 *bytes = bytes.saturating_add(size);
                 self.evidence.insert(hash.as_bytes(), row.as_slice())?;
-                self.kept.insert(hash.as_bytes(), *keep_until)?;
-                self.expiry
-                    .insert(expiry_key(*keep_until, hash.as_bytes()).as_slice(), size)?;
+                if *keep_until != UNCLAIMED {
+                    self.expiry
+                        .insert(expiry_key(*keep_until, hash.as_bytes()).as_slice(), size)?;
+                }
             }
             Change::Ballot { key, ballot } => {
                 self.ballots.insert(key.as_slice(), ballot.encode().as_slice())?;
@@ -673,51 +691,46 @@ impl Tables<'_> {
             } => {
                 // What no tree reached is in no claim.
                 let up_to = self.closed(*lane)?.min(*up_to);
-                let mut hashes = Vec::new();
+                let mut unclaimed = Vec::new();
                 let (from, to) = (lane.leaf(0), lane.leaf(up_to));
                 // Nothing was put below an earlier claim since it was released. So what is below the first that is found
                 // released was released too, and the lane's past is not walked at each claim.
                 for row in self.leaves.range(from.as_slice()..=to.as_slice())?.rev() {
-                    let Ok((hash, _)) = Leaf::decode_all(&mut row?.1.value()) else {
+                    let (key, row) = row?;
+                    let Ok(leaf) = Leaf::decode_all(&mut row.value()) else {
                         continue;
                     };
-                    if !self.is_unclaimed(hash)? {
+                    if leaf.until != UNCLAIMED {
                         break;
                     }
-                    hashes.push(hash);
+                    unclaimed.push((key.value().to_vec(), leaf));
                 }
-                for hash in hashes {
-                    self.keep(hash, UNCLAIMED, *keep_until)?;
-                }
+                self.release(unclaimed, *keep_until)?;
             }
             Change::Over { lane, keep_until } => {
                 self.ended
                     .insert(expiry_key(*keep_until, &lane.prefix()).as_slice(), ())?;
-                let mut hashes = Vec::new();
+                let mut unclaimed = Vec::new();
                 let (from, to) = (lane.leaf(0), lane.leaf(u64::MAX));
                 for row in self.leaves.range(from.as_slice()..=to.as_slice())? {
-                    let Ok((hash, _)) = Leaf::decode_all(&mut row?.1.value()) else {
-                        continue;
-                    };
+                    let (key, row) = row?;
                     // Released before: it is not needed longer.
-                    if self.is_unclaimed(hash)? {
-                        hashes.push(hash);
+                    if let Ok(leaf) = Leaf::decode_all(&mut row.value())
+                        && leaf.until == UNCLAIMED
+                    {
+                        unclaimed.push((key.value().to_vec(), leaf));
                     }
                 }
-                for hash in hashes {
-                    self.keep(hash, UNCLAIMED, *keep_until)?;
-                }
+                self.release(unclaimed, *keep_until)?;
             }
             Change::Prune { now } => {
                 let end = expiry_key(*now, &[]);
                 self.prune_lanes(&end)?;
                 self.prune_ballots()?;
-                let mut gone = Vec::new();
-                for row in self.expiry.range(..end.as_slice())? {
-                    gone.push(row?.0.value().to_vec());
-                }
-                for key in gone {
-                    self.forget(key.get(8..).unwrap_or_default(), bytes)?;
+                for row in self.expiry.extract_from_if(..end.as_slice(), |_, _| true)? {
+                    let (key, size) = row?;
+                    self.evidence.remove(key.value().get(8..).unwrap_or_default())?;
+                    *bytes = bytes.saturating_sub(size.value());
                 }
             }
         }
@@ -732,32 +745,14 @@ impl Tables<'_> {
             .map_or(0, |row| row.value()))
     }
 
-    /// Whether a receipt is kept until more is said.
-    fn is_unclaimed(&self, hash: H256) -> Result<bool, redb::Error> {
-        let until = self.kept.get(hash.as_bytes())?.map(|row| row.value());
-        Ok(until == Some(UNCLAIMED))
-    }
-
-    /// Removes the evidence for a receipt.
-    fn forget(&mut self, hash: &[u8], bytes: &mut u64) -> Result<(), redb::Error> {
-        let until = self.kept.remove(hash)?.map(|row| row.value());
-        if let Some(until) = until {
-            let size = self.expiry.remove(expiry_key(until, hash).as_slice())?;
-            *bytes = bytes.saturating_sub(size.map_or(0, |row| row.value()));
+    /// What was unclaimed, by its key in [`LEAVES`], is needed until `until`.
+    fn release(&mut self, unclaimed: Vec<(Vec<u8>, Leaf)>, until: u64) -> Result<(), redb::Error> {
+        for (key, leaf) in unclaimed {
+            self.expiry
+                .insert(expiry_key(until, leaf.hash.as_bytes()).as_slice(), leaf.size)?;
+            self.leaves
+                .insert(key.as_slice(), Leaf { until, ..leaf }.encode().as_slice())?;
         }
-        self.evidence.remove(hash)?;
-        Ok(())
-    }
-
-    /// Evidence that was needed until `before` is needed until `until`.
-    fn keep(&mut self, hash: H256, before: u64, until: u64) -> Result<(), redb::Error> {
-        let size = self
-            .expiry
-            .remove(expiry_key(before, hash.as_bytes()).as_slice())?
-            .map_or(0, |row| row.value());
-        self.expiry
-            .insert(expiry_key(until, hash.as_bytes()).as_slice(), size)?;
-        self.kept.insert(hash.as_bytes(), until)?;
         Ok(())
     }
 

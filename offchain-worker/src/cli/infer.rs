@@ -100,7 +100,7 @@ pub(super) async fn run(context: &Context, args: InferArgs) -> Result<(), CliErr
         .build(&args.gateway)
         .map_err(|e| CliError::Usage(format!("--gateway {}: {e}", args.gateway)))?;
     let directory = Directory::new();
-    directory.refresh(&*client, &[]).await?;
+    directory.refresh(&*client).await?;
     let books = net::books_folder(&context.base_path);
     std::fs::create_dir_all(&books).map_err(|e| CliError::Failed(format!("{}: {e}", books.display())))?;
     let book = PayerBook::open(&books.join("payer.redb"), genesis, PayerPolicy::default())

@@ -67,7 +67,7 @@ async fn get(context: &Context, args: &OfferArgs, found: &ChainModel) -> Result<
     };
     let genesis = context.client.genesis_hash().await?;
     let directory = Directory::new();
-    directory.refresh(&context.client, &[]).await?;
+    directory.refresh(&context.client).await?;
     let config = Config {
         bootstrap: args.from.clone(),
         local_only: args.mesh_local,

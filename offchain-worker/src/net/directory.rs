@@ -8,7 +8,7 @@ use llmesh_chain::{AccountId, ChainApi, ChainError, ChainModel, HeadState, NodeC
 use llmesh_mesh::{Multiaddr, PeerId, Standing};
 use llmesh_primitives::{MESH, ModelVersionId, OfferTerms, VersionStatus};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -151,14 +151,14 @@ impl Directory {
     ///
     /// # Errors
     /// When the node can not be asked; the last reading stays.
-    pub async fn refresh(&self, client: &dyn NodeClient, extra: &[AccountId]) -> Result<(), ChainError> {
-        let snapshot = read(client, extra).await?;
+    pub async fn refresh(&self, client: &dyn NodeClient) -> Result<(), ChainError> {
+        let snapshot = read(client).await?;
         self.set(snapshot);
         Ok(())
     }
 
-    /// Keeps reading until the future is dropped. `extra` are accounts to know whether or not they offer anything.
-    pub async fn keep(&self, client: Arc<dyn NodeClient>, extra: Vec<AccountId>) {
+    /// Keeps reading until the future is dropped.
+    pub async fn keep(&self, client: Arc<dyn NodeClient>) {
         let mut heads = client.follow_best();
         loop {
             let head = heads.borrow_and_update().clone();
@@ -166,7 +166,7 @@ impl Directory {
                 let known = self.snapshot().block;
                 // A number below the known one is a chain that began anew or was reorganised.
                 if known == 0 || head.number < known || head.number >= known.saturating_add(REFRESH_BLOCKS) {
-                    match tokio::time::timeout(READ_DEADLINE, self.refresh(&*client, &extra)).await {
+                    match tokio::time::timeout(READ_DEADLINE, self.refresh(&*client)).await {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => tracing::debug!(%error, "the directory was not read"),
                         Err(_) => tracing::debug!("the directory was not read: the node answers too slowly"),
@@ -199,25 +199,24 @@ impl llmesh_mesh::Directory for Directory {
     }
 }
 
-async fn read(client: &dyn NodeClient, extra: &[AccountId]) -> Result<Snapshot, ChainError> {
+async fn read(client: &dyn NodeClient) -> Result<Snapshot, ChainError> {
     let head = client.best_head().await?;
     let mut snapshot = Snapshot {
         block: head.number,
         ..Snapshot::default()
     };
-    let mut accounts: BTreeSet<[u8; 32]> = extra.iter().map(|a| a.0).collect();
     for model in client.all_model_versions().await? {
-        if model.status != VersionStatus::Yanked {
-            let offers = client.offers(model.id).await?;
-            accounts.extend(offers.iter().map(|(host, _)| host.0));
-            snapshot.offers.insert(model.id, offers);
-        }
         snapshot.models.insert(model.id, model);
     }
     let mut hosts = Vec::new();
-    for account in accounts {
-        let account = AccountId::from(account);
-        let status = client.host_status(account, Some(head.hash)).await?;
+    for (account, status) in client.all_hosts(Some(head.hash)).await? {
+        for (model, terms) in &status.offers {
+            let model = snapshot.models.get(model);
+            if let Some(model) = model.filter(|m| m.status != VersionStatus::Yanked) {
+                let offers = snapshot.offers.entry(model.id).or_default();
+                offers.push((account, *terms));
+            }
+        }
         let Some(stake) = status.stake.filter(|s| s.host) else {
             continue;
         };

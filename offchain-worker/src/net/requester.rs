@@ -595,7 +595,7 @@ impl Requester {
                     Retry::SamePath => {
                         // Another key, by the host's word; the chain has the last one.
                         drop(request.payment.failed());
-                        let _ = self.directory.refresh(&**self.chain.client(), &[]).await;
+                        let _ = self.directory.refresh(&**self.chain.client()).await;
                         Ok(Tried::Next(reason))
                     }
                     Retry::After(wait) => {

@@ -179,7 +179,7 @@ impl Net {
         payee.set_stake_limit(stake.map_or(0, |s| s.own.saturating_add(s.delegated)));
 
         let directory = Directory::new();
-        directory.refresh(&*client, &[account]).await?;
+        directory.refresh(&*client).await?;
         let mesh_config = Config {
             listen: config.listen.clone(),
             external: config.external.clone(),
@@ -238,7 +238,7 @@ impl Net {
         let mut tasks = JoinSet::new();
         tasks.spawn({
             let (directory, client) = (directory.clone(), client.clone());
-            async move { directory.keep(client, vec![account]).await }
+            async move { directory.keep(client).await }
         });
         let topic = Topic::new(links::TOPIC)?;
         let heard = mesh.subscribe_with(topic.clone(), Arc::new(links::judge));

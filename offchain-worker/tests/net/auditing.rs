@@ -2,7 +2,7 @@
 
 use crate::{
     open, question, stop,
-    world::{AddOne, FEE, Node, World, asker, host, sees_hosts, start, start_with, until},
+    world::{AddOne, FEE, Node, Setup, World, asker, host, sees_hosts, start, start_with, until},
 };
 use codec::Encode;
 use llmesh_chain::H256;
@@ -130,7 +130,11 @@ impl Payloads for Nothing {
 async fn a_verifier_that_is_shown_nothing_says_so_in_the_end() {
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
-    let server = start_with(&world, "Alice", &[], true, folder, None, Some(Arc::new(Nothing))).await;
+    let setup = Setup {
+        payloads: Some(Arc::new(Nothing)),
+        ..Setup::new(folder)
+    };
+    let server = start_with(&world, "Alice", Vec::new(), setup).await;
     let (server, verifiers, client, claim) = scene_with(&world, server).await;
     let accounts = [verifiers[0].account(), verifiers[1].account()];
     let audit = world.audit(&claim, 0, &accounts);
@@ -194,7 +198,11 @@ async fn verifiers_of_a_cheat_agree_with_each_other_and_not_with_it() {
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
     let cheat: Arc<dyn Executor> = Arc::new(AddTwo(AddOne::new()));
-    let server = start_with(&world, "Alice", &[], true, folder, Some(cheat), None).await;
+    let setup = Setup {
+        engine: Some(cheat),
+        ..Setup::new(folder)
+    };
+    let server = start_with(&world, "Alice", Vec::new(), setup).await;
     let (server, verifiers, client, claim) = scene_with(&world, server).await;
     let accounts = [verifiers[0].account(), verifiers[1].account()];
     let audit = world.audit(&claim, 3 * FEE, &accounts);

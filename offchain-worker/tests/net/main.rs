@@ -2,6 +2,7 @@
 
 mod auditing;
 mod audits;
+mod failover;
 mod world;
 
 use bytes::Bytes;

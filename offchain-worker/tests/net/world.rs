@@ -20,7 +20,7 @@ use llmesh_worker::{
 };
 use sp_runtime::{AccountId32, Perbill};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
@@ -44,6 +44,8 @@ pub fn signer(name: &str) -> Signer {
 pub struct State {
     pub block: u32,
     pub workers: BTreeMap<[u8; 32], WorkerRecord>,
+    /// Those of them that offer nothing.
+    pub idle: BTreeSet<[u8; 32]>,
     pub channels: BTreeMap<ChannelId, BookChannel>,
     /// Claims that were paid, in order.
     pub claims: Vec<Claim>,
@@ -148,6 +150,14 @@ impl World {
     fn status(&self, account: AccountId) -> HostStatus {
         let state = self.state();
         let worker = state.workers.get(&account.0).cloned();
+        let terms = OfferTerms {
+            price: 1,
+            capacity: 4,
+        };
+        let offers = match worker.is_some() && !state.idle.contains(&account.0) {
+            true => vec![(MODEL, terms)],
+            false => Vec::new(),
+        };
         HostStatus {
             stake: worker.map(|worker| StakeAccount {
                 own: state.stake,
@@ -164,7 +174,7 @@ impl World {
             suspended: false,
             in_flight: 0,
             in_flight_value: 0,
-            offers: Vec::new(),
+            offers,
         }
     }
 
@@ -298,15 +308,16 @@ impl NodeClient for World {
                 all.encode()
             }
             "ModelRegistryApi_version" => Some(&self.model).encode(),
-            "ModelRegistryApi_offers" => {
-                let terms = OfferTerms {
-                    price: 1,
-                    capacity: 4,
-                };
-                let state = self.state();
-                let offers: Vec<([u8; 32], OfferTerms)> =
-                    state.workers.keys().map(|who| (*who, terms)).collect();
-                offers.encode()
+            "JobsApi_hosts" => {
+                let (after, limit) = <(Option<[u8; 32]>, u32)>::decode(args).unwrap();
+                let known: Vec<[u8; 32]> = self.state().workers.keys().copied().collect();
+                let page: Vec<([u8; 32], HostStatus)> = known
+                    .into_iter()
+                    .filter(|who| after.is_none_or(|after| *who > after))
+                    .take(limit as usize)
+                    .map(|who| (who, self.status(AccountId::from(who))))
+                    .collect();
+                page.encode()
             }
             "JobsApi_host_status" => {
                 let who = <[u8; 32]>::decode(args).unwrap();
@@ -410,6 +421,8 @@ enum Gate {
 
 /// Adds one to each byte; waits at a gate that a test can close.
 pub struct AddOne {
+    /// What a run takes at least.
+    takes: Duration,
     pub runs: AtomicUsize,
     gate: watch::Sender<Gate>,
     pub begun: Notify,
@@ -417,7 +430,12 @@ pub struct AddOne {
 
 impl AddOne {
     pub fn new() -> Arc<Self> {
+        Self::that_takes(Duration::ZERO)
+    }
+
+    pub fn that_takes(takes: Duration) -> Arc<Self> {
         Arc::new(Self {
+            takes,
             runs: AtomicUsize::new(0),
             gate: watch::channel(Gate::Open).0,
             begun: Notify::new(),
@@ -459,6 +477,7 @@ impl Executor for AddOne {
     async fn execute(&self, request: RunRequest) -> Result<Execution, EngineError> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         self.begun.notify_one();
+        tokio::time::sleep(self.takes).await;
         let mut gate = self.gate.subscribe();
         let state = *gate
             .wait_for(|gate| *gate != Gate::Shut)
@@ -508,19 +527,49 @@ pub async fn asker(world: &Arc<World>, name: &str, join: &[&Node]) -> Node {
 }
 
 pub async fn start(world: &Arc<World>, name: &str, join: &[&Node], is_host: bool, folder: TempDir) -> Node {
-    start_with(world, name, join, is_host, folder, None, None).await
+    let setup = Setup {
+        is_host,
+        ..Setup::new(folder)
+    };
+    let join = join.iter().map(|n| n.address.clone()).collect();
+    start_with(world, name, join, setup).await
 }
 
-/// As [`start`], with an engine, or with something else to show to verifiers, of the caller's choice.
-pub async fn start_with(
-    world: &Arc<World>,
-    name: &str,
-    join: &[&Node],
-    is_host: bool,
-    folder: TempDir,
-    other: Option<Arc<dyn Executor>>,
-    payloads: Option<Arc<dyn Payloads>>,
-) -> Node {
+/// What a worker is started with.
+pub struct Setup {
+    pub folder: TempDir,
+    /// Whether its account is a host from the start.
+    pub is_host: bool,
+    /// Empty: nobody can connect to it.
+    pub listen: Vec<Multiaddr>,
+    /// Its engine; the node's own [`AddOne`] unless told.
+    pub engine: Option<Arc<dyn Executor>>,
+    /// What it shows to verifiers; what it kept unless told.
+    pub payloads: Option<Arc<dyn Payloads>>,
+}
+
+impl Setup {
+    /// A host on a free port.
+    pub fn new(folder: TempDir) -> Self {
+        Self {
+            folder,
+            is_host: true,
+            listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+            engine: None,
+            payloads: None,
+        }
+    }
+}
+
+/// As [`start`], with what else the caller chooses. It joins by these addresses.
+pub async fn start_with(world: &Arc<World>, name: &str, join: Vec<Multiaddr>, setup: Setup) -> Node {
+    let Setup {
+        folder,
+        is_host,
+        listen,
+        engine,
+        payloads,
+    } = setup;
     let signer = signer(name);
     let models = folder.path().join("models");
     std::fs::create_dir_all(&models).unwrap();
@@ -532,9 +581,9 @@ pub async fn start_with(
     }
     let config = NetConfig {
         base_path: folder.path().into(),
-        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+        listen: listen.clone(),
         external: Vec::new(),
-        bootstrap: join.iter().map(|n| n.address.clone()).collect(),
+        bootstrap: join,
         local_only: true,
         relays: true,
         region: "test".into(),
@@ -545,7 +594,7 @@ pub async fn start_with(
         model_space: 1 << 30,
     };
     let executor = AddOne::new();
-    let used = other.unwrap_or_else(|| executor.clone());
+    let used = engine.unwrap_or_else(|| executor.clone());
     // A life before this one may still hold its files for a moment.
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     let net = loop {
@@ -567,8 +616,12 @@ pub async fn start_with(
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     };
-    let address = until("an address to listen on", || net.addresses().first().cloned()).await;
-    let address = address.with_p2p(net.peer_id()).unwrap_or_else(|address| address);
+    let address = if listen.is_empty() {
+        Multiaddr::empty()
+    } else {
+        let address = until("an address to listen on", || net.addresses().first().cloned()).await;
+        address.with_p2p(net.peer_id()).unwrap_or_else(|address| address)
+    };
     let node = Node {
         net,
         executor,

@@ -19,7 +19,7 @@ pub struct WorkItem<AccountId, BlockNumber> {
     pub inputs: Tensors,
 }
 
-/// What a host needs to know of itself.
+/// What a host needs to know of itself, and others of it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct HostStatus {
     /// Stake, roles and worker record; `None` for an account that never bonded.
@@ -65,6 +65,9 @@ sp_api::decl_runtime_apis! {
         fn work(host: AccountId, limit: u32) -> Vec<WorkItem<AccountId, BlockNumber>>;
         /// What the host needs to know of itself.
         fn host_status(host: AccountId) -> HostStatus;
+        /// Operators with a worker record, in the order of their storage keys, from the one after `after` on, at most
+        /// `limit` (and at most 100). A page is empty only behind the last.
+        fn hosts(after: Option<AccountId>, limit: u32) -> Vec<(AccountId, HostStatus)>;
         /// What a job would cost at present.
         fn quote(model: ModelVersionId, priority: Priority, min_reputation: Perbill) -> Option<Quote>;
     }

@@ -75,6 +75,9 @@ pub mod pallet {
 
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
 
+    /// Most accounts of a page.
+    const MAX_LISTED: u32 = 100;
+
     #[pallet::pallet]
     #[pallet::storage_version(STORAGE_VERSION)]
     pub struct Pallet<T>(_);
@@ -570,6 +573,18 @@ pub mod pallet {
         /// The operator's stake, roles and worker record.
         pub fn operator(who: T::AccountId) -> Option<StakeAccount> {
             Self::stake_account(&who)
+        }
+
+        /// Operators with a worker record, in the order of their storage keys, from the one after `after` on, at most `limit`
+        /// (and at most 100).
+        pub fn workers(after: Option<T::AccountId>, limit: u32) -> Vec<T::AccountId> {
+            let limit = limit.min(MAX_LISTED) as usize;
+            match after {
+                Some(after) => Workers::<T>::iter_keys_from(Workers::<T>::hashed_key_for(after))
+                    .take(limit)
+                    .collect(),
+                None => Workers::<T>::iter_keys().take(limit).collect(),
+            }
         }
 
         /// Revenue in planck that `staker` can claim from its delegation to `operator`.

@@ -5,7 +5,7 @@ use frame_support::storage::unhashed;
 use llmesh_primitives::{
     AssignmentState, Dim, ElementType, JobOutcome, JobParams, JobState, ModelManifest, ModelSignature,
     OfferTerms, OriginFormat, Priority, RuntimeClass, SemVer, Tensor, TensorSpec, Tensors, WorkerRecord,
-    traits::ReputationProvider,
+    api::runtime_decl_for_jobs_api::JobsApiV1, traits::ReputationProvider,
 };
 use sp_core::H256;
 use sp_io::hashing::twox_128;
@@ -163,6 +163,28 @@ fn a_job_pays_host_delegators_pool_and_treasury_exactly() {
         assert_eq!(free(&pool), before.1 + FEE * 2 / 10);
         assert_eq!(free(&treasury), before.2 + FEE / 10);
         assert_eq!(MeshStaking::pending_rewards(host, account(DELEGATOR)), delegators);
+    });
+}
+
+#[test]
+fn hosts_are_listed_with_what_they_offer() {
+    run(|model| {
+        become_host(Sr25519Keyring::Eve);
+        let mut all = Vec::new();
+        while let [next] = &Runtime::hosts(all.last().map(|(who, _): &(AccountId, _)| who.clone()), 1)[..] {
+            all.push(next.clone());
+        }
+        assert_eq!(Runtime::hosts(None, 100), all);
+        let offers = |who| {
+            let (_, status) = all
+                .iter()
+                .find(|(host, _)| *host == account(who))
+                .expect("it is a host");
+            assert_eq!(*status, Runtime::host_status(account(who)));
+            status.offers.iter().map(|(id, _)| *id).collect::<Vec<_>>()
+        };
+        assert_eq!(all.len(), 2);
+        assert_eq!((offers(HOST), offers(Sr25519Keyring::Eve)), (vec![model], vec![]));
     });
 }
 

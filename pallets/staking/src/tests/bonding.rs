@@ -143,3 +143,35 @@ fn clients_see_an_operator() {
         assert_eq!(Staking::operator(BERT), None);
     });
 }
+
+#[test]
+fn workers_are_listed_page_by_page() {
+    ExtBuilder::default().build_and_execute(|| {
+        assert!(Staking::workers(None, 10).is_empty());
+        for who in 1..=7 {
+            assert_ok!(Staking::bond(signed(who), 2_000));
+            assert_ok!(Staking::register_worker(signed(who), record()));
+        }
+        // No host, no worker.
+        assert_ok!(Staking::bond(signed(8), 2_000));
+        let mut seen = Vec::new();
+        let mut pages = 0;
+        loop {
+            let page = Staking::workers(seen.last().copied(), 3);
+            if page.is_empty() {
+                break;
+            }
+            pages += 1;
+            seen.extend(page);
+            // Who goes between two pages takes nobody along.
+            if pages == 1 {
+                assert_ok!(Staking::deregister_worker(signed(seen[2])));
+            }
+        }
+        assert_eq!(pages, 3);
+        seen.sort_unstable();
+        assert_eq!(seen, [1, 2, 3, 4, 5, 6, 7]);
+        assert!(Staking::workers(None, 0).is_empty());
+        assert_eq!(Staking::workers(None, u32::MAX).len(), 6);
+    });
+}
