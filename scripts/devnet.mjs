@@ -1,14 +1,15 @@
 // The devnet behind scripts/devnet: starts the network, runs the jobs, reports, stays until it is stopped.
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { accessSync, constants as access, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Verdicts, quickRounds, report as auditReport, startWithCheats, untilConvicted } from './lib/audits.mjs';
 import { dev, inMesh, submit } from './lib/chain.mjs';
+import { askAll, startWithGateway } from './lib/gateway.mjs';
 import { fileInput, fileJob, jobOf, submission } from './lib/jobs.mjs';
 import * as magika from './lib/magika.mjs';
-import { Network } from './lib/network.mjs';
+import { Network, rpc } from './lib/network.mjs';
 import { handleSignals } from './lib/process.mjs';
 
 /** Jobs that are under way at a time: as many as the two workers take together. */
@@ -82,15 +83,32 @@ async function runJobs(network, files, client, onDone) {
   });
 }
 
+/** An account with the name of its worker, if it is one of ours. */
+function named(address, network) {
+  const worker = network.workers.find((w) => w.account.address === address);
+  return worker ? `${worker.name} (${address})` : address;
+}
+
+/** Asks about every file through the gateway; each is paid for when this returns. */
+const askThroughGateway = (network, files, receipts, onDone) =>
+  askAll(network, files, receipts, {
+    onAnswer: ({ file, host, after }) => say(`${file}: answered by ${named(host, network)} by block ${after}; the receipt holds`, 'jobs'),
+    onDone,
+  });
+
 function describe(job, network) {
-  const worker = network.workers.find((w) => w.account.address === job.host);
-  const host = worker ? `${worker.name} (${job.host})` : job.host;
+  const host = named(job.host, network);
   if (job.outcome !== 'Settled') {
     return `${job.file}: ${job.outcome}; submitted in block ${job.submitted_block}; ${inMesh(job.refunded)} came back`;
   }
+  const course =
+    job.via === 'gateway'
+      ? `    asked through ${network.gateway.name} in block ${job.submitted_block}, answered by ${host} by block ${job.result_block}, ` +
+        `claimed in block ${job.claim_block}\n    receipt: ${job.receipt}`
+      : `    job ${job.job}, submitted in block ${job.submitted_block}, drawn: ${host}, result in block ${job.result_block}`;
   return [
     `${job.file}: ${job.label} (score ${job.score.toFixed(4)})`,
-    `    job ${job.job}, submitted in block ${job.submitted_block}, drawn: ${host}, result in block ${job.result_block}`,
+    course,
     `    fee ${inMesh(job.fee)}: host ${inMesh(job.host_paid)}, verifier pool ${inMesh(job.pool_paid)}, ` +
       `treasury ${inMesh(job.treasury_paid)}`,
   ].join('\n');
@@ -111,6 +129,21 @@ async function document(network, jobs) {
   };
 }
 
+/** How a worker is, in a few words. */
+async function stateOf(worker, network) {
+  try {
+    if (worker === network.gateway) {
+      // A worker without stake has nothing to serve: what counts is whether it can pass requests on.
+      const { ready, problem, peers } = await rpc(worker.gateway, 'mesh_status');
+      return ready ? `has ${peers} peers` : problem;
+    }
+    const { state, faults } = await worker.health();
+    return `${state}${faults.length ? ` (${faults.map((f) => f.reason).join('; ')})` : ''}`;
+  } catch {
+    return 'no answer';
+  }
+}
+
 /** Keeps a line of status up to date until the process is stopped. `more` adds to it. */
 async function watchOn(network, done, more = () => '') {
   const { api, nodes, workers } = network;
@@ -128,12 +161,7 @@ async function watchOn(network, done, more = () => '') {
   say(`the network is up: ${nodes.map((n) => `${n.name} ${n.url}`).join(', ')}`);
   say(`gateways for applications: ${workers.map((w) => `${w.name} ${w.gateway}`).join(', ')}; Ctrl-C stops it all`);
   for (;;) {
-    const states = await Promise.all(
-      workers.map(async (worker) => {
-        const { state, faults } = await worker.health().catch(() => ({ state: 'no answer', faults: [] }));
-        return `${worker.name} ${state}${faults.length ? ` (${faults.map((f) => f.reason).join('; ')})` : ''}`;
-      }),
-    );
+    const states = await Promise.all(workers.map(async (worker) => `${worker.name} ${await stateOf(worker, network)}`));
     const line = `best ${best}, final ${final} | ${states.join(', ')} | jobs done ${done}${more()}`;
     if (terminal) {
       process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns ?? 120) - 1)}`);
@@ -148,13 +176,16 @@ async function watchOn(network, done, more = () => '') {
   }
 }
 
-async function main(network, files, { once, json }) {
+async function main(network, files, { once, json, 'via-gateway': viaGateway, receipts }) {
   await step('the network did not start', 'read the log above and try again; if it stays so, build anew by running this without --no-build', () =>
-    network.alive(network.startUsual()),
+    network.alive(viaGateway ? startWithGateway(network) : network.startUsual()),
   );
   const report = json ? (text) => say(text, 'jobs') : (text) => console.log(text);
+  const onDone = (job) => report(describe(job, network));
   const jobs = await step('the jobs did not come to an end', 'look into the logs of the workers and the nodes', () =>
-    network.alive(runJobs(network, files, dev('Ferdie'), (job) => report(describe(job, network)))),
+    network.alive(
+      viaGateway ? askThroughGateway(network, files, receipts, onDone) : runJobs(network, files, dev('Ferdie'), onDone),
+    ),
   );
   const settled = jobs.filter((job) => job.outcome === 'Settled').length;
   say(`${settled} of ${jobs.length} jobs settled`, 'jobs');
@@ -167,6 +198,9 @@ async function main(network, files, { once, json }) {
     throw Object.assign(new Error(`${jobs.length - settled} of ${jobs.length} jobs did not settle`), {
       next: 'look into the logs of the workers',
     });
+  }
+  if (jobs.some((job) => job.gateway_hosts_model)) {
+    throw Object.assign(new Error('the gateway hosts the model itself'), { next: 'look into its folder and log, and see what it offers' });
   }
 }
 
@@ -208,17 +242,35 @@ const { values: options, positionals: files } = parseArgs({
     keep: { type: 'boolean' },
     check: { type: 'boolean' },
     cheat: { type: 'boolean' },
+    'via-gateway': { type: 'boolean' },
+    receipts: { type: 'string' },
   },
 });
+
+/** The folder for receipts: the one that was named, or a new one that stays. */
+async function receiptsFolder({ receipts }) {
+  const next = 'name another folder with --receipts, one that can be written to';
+  return step('there is no folder for receipts', next, () => {
+    if (!receipts) return mkdtempSync(join(tmpdir(), 'llmesh-receipts-'));
+    mkdirSync(receipts, { recursive: true });
+    accessSync(receipts, access.W_OK);
+    return resolve(receipts);
+  });
+}
 
 let code = 0;
 let network;
 let dir;
+let receipts;
 try {
   checkFiles(files);
   if (!options.check) {
     dir = mkdtempSync(join(tmpdir(), 'llmesh-devnet-'));
     say(`logs and databases are in ${dir}`);
+    if (options['via-gateway']) {
+      receipts = await receiptsFolder(options);
+      say(`receipts go to ${receipts}`);
+    }
     network = new Network({ dir, say, genesis: options.cheat ? quickRounds : undefined });
     const interrupted = new Promise((_, reject) => {
       handleSignals((signal) => {
@@ -228,7 +280,7 @@ try {
       });
     });
     const work = options.cheat ? mainWithCheats : main;
-    await Promise.race([work(network, files, options), interrupted]);
+    await Promise.race([work(network, files, { ...options, receipts }), interrupted]);
   }
 } catch (error) {
   if (error instanceof Interrupted) {
@@ -248,6 +300,11 @@ if (network) {
   for (const complaint of complaints) say(complaint);
   if (options.keep || (code !== 0 && code < 128)) process.stderr.write(`  logs and databases are in ${dir}\n`);
   else rmSync(dir, { recursive: true, force: true });
+  if (receipts) {
+    // One that we made and nothing came into is of no use.
+    if (!options.receipts && !readdirSync(receipts).length) rmSync(receipts, { recursive: true });
+    else say(`receipts are in ${receipts}; one is checked by: llmesh-worker receipt verify FILE`);
+  }
   say('stopped');
 }
 process.exit(code);

@@ -100,6 +100,7 @@ export async function fileJob(api, { file, id }) {
   return {
     file,
     job: id,
+    via: 'chain',
     label: top.label,
     score: top.score,
     outcome: outcomeName(record.state.asFinished),

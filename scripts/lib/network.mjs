@@ -254,8 +254,9 @@ export class Network {
    * - `say`: takes a line of progress
    * - `validators`: names of development accounts
    * - `genesis`: changes the genesis configuration (the `patch` of the chain specification) before the start
+   * - `nodeArgs`: more options for the validators' nodes
    */
-  constructor({ dir, say = () => {}, validators = ['Alice', 'Bob'], genesis } = {}) {
+  constructor({ dir, say = () => {}, validators = ['Alice', 'Bob'], genesis, nodeArgs = [] } = {}) {
     if (dir) {
       mkdirSync(dir, { recursive: true });
       this.dir = dir;
@@ -263,7 +264,7 @@ export class Network {
       this.dir = mkdtempSync(join(tmpdir(), 'llmesh-'));
       this.keepFolder = removeAtExit(this.dir);
     }
-    Object.assign(this, { say, validators, genesis, nodes: [], workers: [] });
+    Object.assign(this, { say, validators, genesis, nodeArgs, nodes: [], workers: [] });
     /** Rejects when a process ends that was not asked to. */
     this.crashed = new Promise((_, reject) => {
       this.#crash = reject;
@@ -320,7 +321,7 @@ export class Network {
   async startValidators() {
     this.say(`starting ${this.validators.length} validators: ${this.validators.join(', ')}`);
     for (const name of this.validators) {
-      await this.addNode({ name: name.toLowerCase(), args: [`--${name.toLowerCase()}`, '--validator'] });
+      await this.addNode({ name: name.toLowerCase(), args: [`--${name.toLowerCase()}`, '--validator', ...this.nodeArgs] });
     }
     await this.alive(Promise.all(this.nodes.map((node) => node.start())));
     this.say('waiting for the first final block');
@@ -373,6 +374,26 @@ export class Network {
     this.workers.push(added);
     await this.becomeHost(added.account);
     return added;
+  }
+
+  /**
+   * A worker that is in the mesh for its gateway alone, without stake or offer; it is `this.gateway` then. Returns when it
+   * knows a way to every host of magika.
+   */
+  async addGateway({ name = 'gateway', key = 'Eve//gateway', node = this.nodes[0] } = {}) {
+    const hosts = this.workers.length;
+    const gateway = new Worker(this.dir, { name, key, node, mesh: true, join: [await this.workers[0].meshAddress()] });
+    this.gateway = this.watch(gateway);
+    this.workers.push(gateway);
+    await gateway.spawn();
+    const knowsHosts = async () => {
+      const { ready, problem } = await rpc(gateway.gateway, 'mesh_status');
+      if (!ready) throw new Error(problem ?? 'it is not ready');
+      const routes = await rpc(gateway.gateway, 'mesh_routes', { model: magika.NAME });
+      return routes.filter((route) => route.paths.length).length === hosts;
+    };
+    await gateway.process.until(`to know the ways to ${hosts} hosts`, knowsHosts, { timeout: 90_000 });
+    return gateway;
   }
 
   /** Validators, magika and two workers: the usual devnet. */

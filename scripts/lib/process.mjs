@@ -128,10 +128,14 @@ export function removeAtExit(dir) {
 // Children die with us even if we are killed outright.
 const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path));
 
-/** Starts a child in a process group of its own, so that a Ctrl-C in the terminal reaches us alone. */
-function start(command, args, options) {
-  const [file, argv] = setpriv ? [setpriv, ['--pdeathsig', 'KILL', '--', command, ...args]] : [command, args];
+/**
+ * Starts a child in a process group of its own, so that a Ctrl-C in the terminal reaches us alone.
+ *
+ * @param {{ enter?: string[] }} options those of `spawn`; `enter`: what goes before the command, to run it elsewhere
+ */
+export function start(command, args, { enter = [], ...options } = {}) {
   if (!existsSync(command) && command.includes('/')) throw new Error(`${command} does not exist`);
+  const [file, ...argv] = [...(setpriv ? [setpriv, '--pdeathsig', 'KILL', '--'] : []), ...enter, command, ...args];
   const child = spawn(file, argv, { ...options, detached: true });
   running.add(child);
   const forget = () => running.delete(child);
@@ -146,9 +150,9 @@ export class Process {
    * @param {string} name for messages
    * @param {string} command
    * @param {string[]} args
-   * @param {{ log: string, env?: object, cwd?: string }} options `log` is the file that takes its output
+   * @param {{ log: string, env?: object, cwd?: string, enter?: string[] }} options `log` is the file that takes its output
    */
-  constructor(name, command, args, { log, env = {}, cwd }) {
+  constructor(name, command, args, { log, env = {}, cwd, enter }) {
     this.name = name;
     this.log = log;
     this.args = args;
@@ -156,7 +160,7 @@ export class Process {
     this.dismissed = false;
     const fd = openSync(log, 'a');
     try {
-      this.child = start(command, args, { stdio: ['ignore', fd, fd], env: { ...process.env, ...env }, cwd });
+      this.child = start(command, args, { stdio: ['ignore', fd, fd], env: { ...process.env, ...env }, cwd, enter });
     } finally {
       closeSync(fd);
     }
@@ -244,11 +248,12 @@ export class Process {
 /**
  * Runs a command to its end.
  *
- * @param {{ env?: object, cwd?: string, timeout?: number, check?: boolean }} options `check`: throw when the command fails
+ * @param {{ env?: object, cwd?: string, enter?: string[], timeout?: number, check?: boolean }} options `check`: throw when
+ *   the command fails
  * @returns {Promise<{ code: number | null, signal: string | null, stdout: string, stderr: string }>}
  */
-export async function run(command, args, { env = {}, cwd, timeout = 120_000, check = true } = {}) {
-  const child = start(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env }, cwd });
+export async function run(command, args, { env = {}, cwd, enter, timeout = 120_000, check = true } = {}) {
+  const child = start(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env }, cwd, enter });
   const out = [];
   const err = [];
   child.stdout.on('data', (chunk) => out.push(chunk));

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { worker } from '../../scripts/lib/network.mjs';
 import { Process, run } from '../../scripts/lib/process.mjs';
 import { complaints } from './support/schema.mjs';
 import { magikaSays } from './support/reference.mjs';
@@ -35,13 +36,34 @@ function processesIn(folder) {
     });
 }
 
+const SCHEMA = JSON.parse(readFileSync(join(ROOT, 'docs/devnet.schema.json'), 'utf8'));
+
+/** Asserts that a settled job's fee went where it should, to the planck. */
+function assertSplit(job) {
+  assert.equal(job.outcome, 'Settled');
+  const [fee, host, pool, treasury] = [job.fee, job.host_paid, job.pool_paid, job.treasury_paid].map(BigInt);
+  assert.ok(fee > 0n);
+  assert.deepEqual([host * 10n, pool * 10n, treasury * 10n], [fee * 7n, fee * 2n, fee], 'exactly 70/20/10');
+}
+
 const folderOf = (text) => text.match(/logs and databases are in (\S+)/)[1];
+
+/** Asserts that nothing went wrong on the way out, and that nothing is left of the network. */
+function assertGone(stderr) {
+  assert.match(stderr, /3 of 3 jobs settled/);
+  assert.doesNotMatch(stderr, /did not stop|ended with/);
+  const folder = folderOf(stderr);
+  assert.deepEqual(processesIn(folder), []);
+  assert.throws(() => readdirSync(folder), { code: 'ENOENT' });
+}
+
+/** The jobs of the first test. */
+let onChain;
 
 test('--once --json settles a job for each file, with the label that magika itself gives', { timeout: 300_000 }, async () => {
   const { stdout, stderr } = await devnet(['--once', '--json', ...FILES]);
   const found = JSON.parse(stdout);
-  const schema = JSON.parse(readFileSync(join(ROOT, 'docs/devnet.schema.json'), 'utf8'));
-  assert.deepEqual(complaints(schema, found), []);
+  assert.deepEqual(complaints(SCHEMA, found), []);
 
   const expected = await magikaSays(FILES);
   assert.deepEqual(expected.map((e) => e.label).sort(), ['pdf', 'png', 'python']);
@@ -49,20 +71,41 @@ test('--once --json settles a job for each file, with the label that magika itse
   found.jobs.forEach((job, i) => {
     assert.equal(job.label, expected[i].label);
     assert.ok(Math.abs(job.score - expected[i].score) < 1e-5, `${job.score} is ${expected[i].score}`);
-    assert.equal(job.outcome, 'Settled');
-    const [fee, host, pool, treasury] = [job.fee, job.host_paid, job.pool_paid, job.treasury_paid].map(BigInt);
-    assert.ok(fee > 0n);
-    assert.deepEqual([host * 10n, pool * 10n, treasury * 10n], [fee * 7n, fee * 2n, fee], 'exactly 70/20/10');
+    assert.deepEqual([job.job, job.via], [i, 'chain']);
+    assertSplit(job);
     const blocks = job.result_block - job.submitted_block;
     assert.ok(blocks >= 1 && blocks <= 3, `result ${blocks} blocks after the submission`);
   });
 
-  // Nothing went wrong on the way out, and nothing is left.
-  assert.match(stderr, /3 of 3 jobs settled/);
-  assert.doesNotMatch(stderr, /did not stop|ended with/);
-  const folder = folderOf(stderr);
-  assert.deepEqual(processesIn(folder), []);
-  assert.throws(() => readdirSync(folder), { code: 'ENOENT' });
+  onChain = found.jobs;
+  assertGone(stderr);
+});
+
+test('--via-gateway gives the same answers through a node without the model, with receipts that hold', { timeout: 300_000 }, async () => {
+  const { stdout, stderr } = await devnet(['--once', '--json', '--via-gateway', ...FILES]);
+  const found = JSON.parse(stdout);
+  assert.deepEqual(complaints(SCHEMA, found), []);
+  assert.deepEqual(found.jobs.map((job) => job.file), FILES);
+
+  assert.ok(onChain, 'the same files by jobs on the chain');
+  const answers = (jobs) => jobs.map(({ label, score }) => ({ label, score }));
+  assert.deepEqual(answers(found.jobs), answers(onChain));
+  for (const job of found.jobs) {
+    assert.deepEqual([job.via, job.gateway_hosts_model, job.job, job.refunded], ['gateway', false, null, '0']);
+    assertSplit(job);
+    assert.ok(job.submitted_block <= job.result_block && job.submitted_block <= job.claim_block, JSON.stringify(job));
+    // The network is gone; its receipts are not.
+    const verified = JSON.parse((await worker(['--json', 'receipt', 'verify', job.receipt])).stdout);
+    assert.equal(verified.valid, true);
+    assert.deepEqual(
+      [verified.host, verified.fee, verified.request, verified.genesis, verified.model],
+      [job.host, job.fee, job.request, found.chain.genesis, found.model.content_id],
+    );
+  }
+  const folder = stderr.match(/receipts go to (\S+)/)[1];
+  assert.deepEqual(readdirSync(folder).map((name) => join(folder, name)).sort(), found.jobs.map((job) => job.receipt).sort());
+  assert.equal(new Set(found.jobs.map((job) => job.request)).size, FILES.length);
+  assertGone(stderr);
 });
 
 test('without --once it stays, shows its state, and ends in order on Ctrl-C', { timeout: 300_000 }, async () => {
@@ -85,7 +128,8 @@ test('without --once it stays, shows its state, and ends in order on Ctrl-C', { 
 
 test('the death of a node is noticed, reported with its log, and ends everything', { timeout: 300_000 }, async () => {
   const log = join(dir, 'crash.log');
-  const process = new Process('devnet', SCRIPT, ['--no-build', FILES[0]], { log, ...options });
+  const receipts = join(dir, 'made for receipts');
+  const process = new Process('devnet', SCRIPT, ['--no-build', '--via-gateway', '--receipts', receipts, FILES[0]], { log, ...options });
   try {
     await process.until('the first final block to be awaited', () => /waiting for the first final block/.test(process.output()), {
       timeout: 120_000,
@@ -100,14 +144,17 @@ test('the death of a node is noticed, reported with its log, and ends everything
     assert.deepEqual(processesIn(folder), []);
     // The logs stay after a failure.
     assert.ok(readFileSync(join(folder, 'bob.log'), 'utf8').length > 0);
+    // So does a folder that somebody has named.
+    assert.ok(process.output().includes(`receipts go to ${receipts}\n`), process.tail());
+    assert.deepEqual(readdirSync(receipts), []);
   } finally {
     await process.kill();
   }
 });
 
 test('files that can not be asked about are refused before anything starts', async () => {
-  const attempt = async (file, expected) => {
-    const { code, stdout, stderr } = await devnet(['--once', '--json', FILES[0], file], { check: false });
+  const attempt = async (file, expected, ...more) => {
+    const { code, stdout, stderr } = await devnet(['--once', '--json', ...more, FILES[0], file], { check: false });
     assert.equal(code, 1);
     assert.equal(stdout, '');
     assert.match(stderr, expected);
@@ -119,15 +166,28 @@ test('files that can not be asked about are refused before anything starts', asy
   const blank = join(dir, 'blank');
   writeFileSync(blank, ' '.repeat(5000));
   await attempt(join(dir, 'missing'), /there is no file \S+missing/);
+  await attempt(join(dir, 'missing'), /there is no file \S+missing/, '--via-gateway');
   await attempt(dir, /is not a file/);
   await attempt(small, /has only 7 bytes/);
   await attempt(blank, /blank: magika needs at least 8 bytes/);
+  await attempt(blank, /blank: magika needs at least 8 bytes/, '--via-gateway');
 });
 
 test('the command explains itself', async () => {
   const { stdout } = await devnet(['--help']);
-  for (const option of ['--once', '--json', '--keep', '--no-build', 'FILE']) assert.ok(stdout.includes(option), option);
-  const { code, stderr } = await devnet(['--wat'], { check: false });
-  assert.equal(code, 1);
-  assert.match(stderr, /unknown option: --wat/);
+  for (const option of ['--via-gateway', '--receipts', '--cheat', '--once', '--json', '--keep', '--no-build', 'FILE']) {
+    assert.ok(stdout.includes(option), option);
+  }
+  const refused = async (args, expected) => {
+    const { code, stderr } = await devnet(args, { check: false });
+    assert.equal(code, 1);
+    assert.match(stderr, expected);
+    assert.match(stderr, /what to do: /);
+    assert.doesNotMatch(stderr, /starting/);
+  };
+  await refused(['--wat'], /unknown option: --wat/);
+  await refused(['--cheat', '--via-gateway'], /--cheat and --via-gateway do not go together/);
+  await refused(['--receipts', dir], /--receipts goes with --via-gateway only/);
+  await refused(['--via-gateway', '--receipts', '--once'], /--receipts needs the name of a folder/);
+  await refused(['--via-gateway', '--receipts', FILES[0]], /--receipts: \S+ is not a folder/);
 });

@@ -19,16 +19,10 @@ use tempfile::TempDir;
 
 const RELAYS: usize = 3;
 const HOSTS: usize = 3;
+const REQUESTS: usize = 200;
 const AT_A_TIME: usize = 4;
 /// What a run of the model takes.
 const RUN: Duration = Duration::from_millis(40);
-
-fn requests() -> usize {
-    match std::env::var("LLMESH_SLOW") {
-        Ok(_) => 200,
-        Err(_) => 60,
-    }
-}
 
 /// A relay or a host in all its lives.
 struct Member {
@@ -107,7 +101,7 @@ async fn every_request_is_answered_while_hosts_and_relays_die() {
         .iter()
         .map(|m| m.node.as_ref().unwrap().account())
         .collect();
-    let funds = 10 * requests() as u128 * FEE;
+    let funds = 10 * REQUESTS as u128 * FEE;
     let channel = world.open(&client.account(), &payer_of(&client).account32(), &hosts, funds);
     until("all to be known, and the way to them", || {
         world.block();
@@ -157,7 +151,7 @@ async fn every_request_is_answered_while_hosts_and_relays_die() {
         }
     });
     let next = Arc::new(AtomicUsize::new(20));
-    let last = 20 + requests();
+    let last = 20 + REQUESTS;
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..AT_A_TIME {
         let (next, ask) = (next.clone(), ask.clone());
@@ -189,7 +183,7 @@ async fn every_request_is_answered_while_hosts_and_relays_die() {
         extra.push(took.saturating_sub(usual));
         assert!(got.insert(done.request, done).is_none(), "two requests of one id");
     }
-    assert_eq!(got.len(), requests());
+    assert_eq!(got.len(), REQUESTS);
     let [relay_deaths, host_deaths] = &*deaths;
     let (relay_deaths, host_deaths) = (
         relay_deaths.load(Ordering::SeqCst),
@@ -198,7 +192,7 @@ async fn every_request_is_answered_while_hosts_and_relays_die() {
     assert!(relay_deaths > 0 && host_deaths > 0);
 
     // The client counts each answer as paid, once.
-    let answered = (requests() + calm.len()) as u128;
+    let answered = (REQUESTS + calm.len()) as u128;
     let spent: u128 = requester
         .funds()
         .await
@@ -231,7 +225,7 @@ async fn every_request_is_answered_while_hosts_and_relays_die() {
         "{} of {} requests answered while {relay_deaths} relays and {host_deaths} hosts died; {again} were sent again; \
          {lost} answers died on their way and were charged; usually {} ms, extra delay p50 {} ms, p90 {} ms, p99 {} ms, most {} ms",
         got.len(),
-        requests(),
+        REQUESTS,
         usual.as_millis(),
         at(50),
         at(90),
