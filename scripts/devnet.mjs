@@ -153,10 +153,14 @@ async function watchOn(network, done, more = () => '') {
   await api.rpc.chain.subscribeNewHeads((head) => {
     best = head.number.toNumber();
   });
-  await api.rpc.chain.subscribeFinalizedHeads(async (head) => {
-    final = head.number.toNumber();
+  const count = async (head) => {
     const events = await (await api.at(head.hash)).query.system.events();
     done += events.filter(({ event }) => event.section === 'jobs' && event.method === 'Finished').length;
+  };
+  await api.rpc.chain.subscribeFinalizedHeads((head) => {
+    final = head.number.toNumber();
+    // The connection ends when the network is stopped, and with it what is being read.
+    count(head).catch(() => {});
   });
   say(`the network is up: ${nodes.map((n) => `${n.name} ${n.url}`).join(', ')}`);
   say(`gateways for applications: ${workers.map((w) => `${w.name} ${w.gateway}`).join(', ')}; Ctrl-C stops it all`);

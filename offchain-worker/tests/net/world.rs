@@ -477,7 +477,10 @@ impl Executor for AddOne {
     async fn execute(&self, request: RunRequest) -> Result<Execution, EngineError> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         self.begun.notify_one();
-        tokio::time::sleep(self.takes).await;
+        // Even the shortest sleep would take a millisecond.
+        if !self.takes.is_zero() {
+            tokio::time::sleep(self.takes).await;
+        }
         let mut gate = self.gate.subscribe();
         let state = *gate
             .wait_for(|gate| *gate != Gate::Shut)
