@@ -76,8 +76,7 @@ async function ask(network, { file, receipt, client, budget }) {
     gateway.node,
     [
       '--dev-key', 'ferdie', '--base-path', client, 'infer', MODEL, '--input', tensor, '--gateway', gateway.gateway,
-      // A channel that is in some block only can be gone when that block is replaced.
-      '--wait', 'finalized', '--budget', budget, '--receipt', receipt,
+      '--budget', budget, '--receipt', receipt,
     ],
     { timeout: ANSWER_TIMEOUT },
   );

@@ -28,10 +28,11 @@ step_rust() {
 	say "ok (${cargo_version% (*}, cargo-nextest)"
 }
 
-# Needed by the test command only: cargo-deny. (taplo comes with the node packages.)
+# Needed by the test command only: cargo-deny, ip, nft. (taplo comes with the node packages.)
 step_dev_tools() {
 	if ! command -v cargo-deny >/dev/null; then
 		cargo_tool cargo-deny "$DENY_VERSION"
 	fi
+	network_packages
 	say "ok (cargo-deny)"
 }

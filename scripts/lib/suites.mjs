@@ -10,7 +10,7 @@ import { spec as SpecReporter, tap } from 'node:test/reporters';
 // About how many seconds each takes: the long ones begin, so that none of them runs alone in the end. (`node --test` goes
 // by the alphabet.)
 const SECONDS = {
-  cheats: 600, resilience: 190, audits: 150, staking: 125, market: 105, devnet: 150, mesh: 70, upgrade: 60, worker: 50,
+  cheats: 600, resilience: 190, audits: 150, staking: 125, market: 105, devnet: 150, nat: 85, mesh: 70, upgrade: 60, worker: 50,
   finality: 50, dev: 35, process: 10, magika: 5,
 };
 

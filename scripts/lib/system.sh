@@ -41,6 +41,25 @@ missing_packages() {
 	command -v npm >/dev/null || echo npm
 }
 
+# Prints the Debian packages for tests in network namespaces that are missing. Debian keeps their programs where only root looks.
+missing_network_packages() {
+	PATH=$PATH:/usr/sbin:/sbin command -v ip >/dev/null || echo iproute2
+	PATH=$PATH:/usr/sbin:/sbin command -v nft >/dev/null || echo nftables
+}
+
+# Nothing is built with them, and the tests make do without: they are no reason to ask for a password, or to fail.
+network_packages() {
+	local missing
+	missing=$(missing_network_packages)
+	if [[ -z $missing ]]; then return; fi
+	missing=${missing//$'\n'/ }
+	if command -v apt-get >/dev/null && { ((EUID == 0)) || sudo -n true 2>/dev/null; }; then
+		# shellcheck disable=SC2086 # several words are meant
+		if (apt_install $missing); then return; fi
+	fi
+	say "not installed: $missing (Debian's names); the e2e suite nat is skipped without ip, and has no NAT without nft"
+}
+
 step_system() {
 	local missing version
 	missing=$(missing_packages)

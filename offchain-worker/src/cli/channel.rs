@@ -7,7 +7,7 @@ use super::{
     output::{mesh, planck},
 };
 use crate::net::identity::KeyFolder;
-use llmesh_chain::{AccountId, Call, ChainApi, ChainChannel, NodeClient, Signer, calls};
+use llmesh_chain::{AccountId, Call, ChainApi, ChainChannel, NodeClient, Signer, Wait, calls};
 use llmesh_primitives::{ChannelId, ChannelState, channel::MAX_LANES};
 use serde_json::{Value as Json, json};
 
@@ -32,7 +32,7 @@ pub(super) async fn run(context: &Context, command: ChannelCommand) -> Result<()
             }
             hosts.sort_by_key(|h| h.0);
             hosts.dedup();
-            let (call, included, id) = open(context, &hosts, budget, lifetime).await?;
+            let (call, included, id) = open(context, &hosts, budget, lifetime, context.wait).await?;
             if context.json {
                 let lanes: Vec<String> = hosts.iter().map(ToString::to_string).collect();
                 let extra = json!({"channel": id, "hosts": lanes, "budget": planck(budget)});
@@ -80,6 +80,7 @@ pub(super) async fn open(
     hosts: &[AccountId],
     budget: u128,
     lifetime: u32,
+    wait: Wait,
 ) -> Result<(Call, llmesh_chain::Included, ChannelId), CliError> {
     if hosts.is_empty() || hosts.len() > MAX_LANES as usize {
         return Err(CliError::Usage(format!(
@@ -90,7 +91,7 @@ pub(super) async fn open(
     let signer = payer(context)?;
     let lanes: Vec<(AccountId, u128)> = hosts.iter().map(|h| (*h, budget)).collect();
     let call = calls::open_channel(&signer.account32(), &lanes, lifetime);
-    let included = context.submit(&call).await?;
+    let included = context.submit_and_wait(&call, wait).await?;
     let id = included
         .event("Settlement", "ChannelOpened")
         .and_then(|e| e.number("channel"))

@@ -82,8 +82,13 @@ impl Context {
 
     /// Sends a call and waits for its outcome.
     pub async fn submit(&self, call: &Call) -> Result<Included, CliError> {
+        self.submit_and_wait(call, self.wait).await
+    }
+
+    /// As [`Self::submit`], but waits for this, whatever `--wait` says.
+    pub async fn submit_and_wait(&self, call: &Call, wait: Wait) -> Result<Included, CliError> {
         let signer = self.signer()?;
-        Ok(self.connect().await?.submit(call, signer, self.wait).await?)
+        Ok(self.connect().await?.submit(call, signer, wait).await?)
     }
 
     /// Sends a call and prints its outcome.

@@ -23,7 +23,7 @@ use jsonrpsee::{
     http_client::{HttpClient, HttpClientBuilder},
     rpc_params,
 };
-use llmesh_chain::{ChainModel, NodeClient};
+use llmesh_chain::{ChainModel, NodeClient, Wait};
 use llmesh_payments::{PayerBook, PayerPolicy};
 use llmesh_primitives::{Priority, Tensors};
 use llmesh_proofs::json as json_form;
@@ -174,9 +174,10 @@ async fn ask(
                 hosts.len()
             ));
         }
-        let (_, included, id) = channel::open(context, &hosts, args.budget, LIFETIME).await?;
+        // Hosts look at final blocks only.
+        let (_, included, id) =
+            channel::open(context, &hosts, args.budget, LIFETIME, Wait::Finalized).await?;
         tracing::info!(channel = id, block = included.block.number, "opened");
-        wait_final(context, included.block.number).await?;
         requester.forget_lanes().await;
         result = requester.infer(inference, Some(steps)).await;
     } else {
@@ -184,19 +185,6 @@ async fn ask(
     }
     let _ = printer.await;
     result.map_err(failed)
-}
-
-/// Hosts look at final blocks only.
-async fn wait_final(context: &Context, block: u32) -> Result<(), CliError> {
-    use llmesh_chain::HeadState;
-    let mut finalized = context.client.follow_finalized();
-    let reached = finalized.wait_for(|head| matches!(head, HeadState::At(head) if head.number >= block));
-    match tokio::time::timeout(Duration::from_secs(120), reached).await {
-        Ok(Ok(_)) => Ok(()),
-        _ => Err(CliError::Failed(format!(
-            "block {block} with the channel is not final after two minutes: do the validators run?"
-        ))),
-    }
 }
 
 fn failed(error: RequestError) -> CliError {

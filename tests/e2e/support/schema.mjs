@@ -6,6 +6,7 @@ const TYPES = {
   string: (v) => typeof v === 'string',
   number: (v) => typeof v === 'number' && Number.isFinite(v),
   integer: Number.isInteger,
+  boolean: (v) => typeof v === 'boolean',
   null: (v) => v === null,
 };
 const NOTES = ['$schema', '$defs', 'title', 'description'];
