@@ -6,8 +6,11 @@
 use super::{chainview::ChainView, identity::KeyFolder, unix_ms};
 use crate::host;
 use llmesh_chain::{ChainApi, ChainError, HeadState, Signer, Wait, calls};
-use llmesh_mesh::{Mesh, Multiaddr};
-use llmesh_primitives::WorkerRecord;
+use llmesh_mesh::{Mesh, Multiaddr, PeerId};
+use llmesh_primitives::{
+    WorkerRecord,
+    staking::{MAX_ENDPOINT_BYTES, MAX_ENDPOINTS},
+};
 use llmesh_protocol::KeyRing;
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -100,16 +103,12 @@ impl Keeper {
     }
 
     fn record(&self, now: Option<&WorkerRecord>) -> Result<WorkerRecord, ChainError> {
-        let listening = self.mesh.listen_addresses().borrow().clone();
-        let addresses = if self.external.is_empty() {
-            &listening
+        let endpoints = if self.external.is_empty() {
+            let found = self.mesh.status().borrow().external.clone();
+            endpoints(&found, &self.mesh.local_peer())
         } else {
-            &self.external
+            endpoints(&self.external, &self.mesh.local_peer())
         };
-        let mut endpoints: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        endpoints.sort();
-        endpoints.dedup();
-        endpoints.truncate(llmesh_primitives::staking::MAX_ENDPOINTS as usize);
         // What was registered by hand stays, as long as nothing better is known.
         let region = match now {
             Some(record) if self.region == "unknown" => String::from_utf8_lossy(&record.region).into_owned(),
@@ -136,6 +135,63 @@ impl Keeper {
     }
 }
 
+/// What of these addresses goes into the record, in the same order always.
+fn endpoints(addresses: &[Multiaddr], own: &PeerId) -> Vec<String> {
+    // The record names the peer already; on an address through a relay there would be no room for it.
+    let own = format!("/p2p/{own}");
+    let mut endpoints: Vec<String> = addresses
+        .iter()
+        .map(ToString::to_string)
+        .map(|text| text.strip_suffix(&own).map_or(text.clone(), ToOwned::to_owned))
+        // One that is too long must not keep the rest, the encryption key among it, from the chain.
+        .filter(|text| text.len() <= MAX_ENDPOINT_BYTES as usize)
+        .collect();
+    // Direct ways first, if there is no room for all.
+    endpoints.sort_by_key(|text| (text.contains("/p2p-circuit"), text.clone()));
+    endpoints.dedup();
+    endpoints.truncate(MAX_ENDPOINTS as usize);
+    endpoints
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_through_relays_fit_into_the_record() {
+        let (own, relay) = (PeerId::random(), PeerId::random());
+        let parse = |text: String| text.parse::<Multiaddr>().unwrap();
+        let circuit = |at: &str| format!("{at}/p2p/{relay}/p2p-circuit");
+        let found = [
+            parse(format!("{}/p2p/{own}", circuit("/ip4/198.51.100.200/tcp/30400"))),
+            parse(format!(
+                "{}/p2p/{own}",
+                circuit("/ip6/2001:db8:1111:2222:3333:4444:5555:6666/udp/30400/quic-v1")
+            )),
+            parse(format!("/ip4/203.0.113.7/tcp/30400/p2p/{own}")),
+            parse("/ip4/203.0.113.7/tcp/30400".into()),
+            parse(format!("/dns4/{}.example/tcp/30400", "a".repeat(60))),
+            parse(format!("/dns4/{}/tcp/30400", [&*"b".repeat(60); 3].join("."))),
+        ];
+        let kept = endpoints(&found, &own);
+        assert_eq!(
+            kept,
+            [
+                format!("/dns4/{}.example/tcp/30400", "a".repeat(60)),
+                "/ip4/203.0.113.7/tcp/30400".to_owned(),
+                circuit("/ip4/198.51.100.200/tcp/30400"),
+                circuit("/ip6/2001:db8:1111:2222:3333:4444:5555:6666/udp/30400/quic-v1"),
+            ][..kept.len()]
+        );
+        assert!(kept.len() >= 3, "{kept:?}");
+        crate::host::record("here", &kept).unwrap();
+        let many: Vec<Multiaddr> = (0..40)
+            .map(|n| parse(format!("/ip4/203.0.113.{n}/tcp/1")))
+            .collect();
+        crate::host::record("here", &endpoints(&many, &own)).unwrap();
+    }
 }
