@@ -317,6 +317,8 @@ impl Metrics {
             "addresses": report.addresses,
             "peers": report.peers,
             "relayed": report.relayed,
+            "reachability": report.reachability,
+            "relays": report.relays,
             "known": {"workers": report.known_peers, "links": report.known_links},
             "waiting": report.waiting,
             "computing": report.running,

@@ -59,11 +59,6 @@ class Resident extends Worker {
     return Number(lines.find((line) => line.startsWith(`${name} `))?.split(' ')[1] ?? 0);
   }
 
-  /** What the worker said last of whether it can be connected to: Public or Private. */
-  get reachability() {
-    return this.process.output().match(/reachability nat=(\w+)/g)?.at(-1).split('=')[1];
-  }
-
   async meshAddress() {
     return `${this.machine.listen}/p2p/${(await this.health()).mesh.peer_id}`;
   }
@@ -151,7 +146,9 @@ it('nobody can connect to the host: it notices, and gets a place at both relays'
     assert.equal(await machine.reaches(address, port), false, `${machine.name} reaches the host`);
     for (const relay of relays) assert.equal(await machine.reaches(relay.machine.address, port), true);
   }
-  await host.process.until('to be private', () => host.reachability === 'Private', { timeout: 30_000 });
+  await host.process.until('to be private', async () => (await host.health()).mesh.reachability === 'private', {
+    timeout: 30_000, interval: 500,
+  });
   await host.process.until('to have a place at both relays', async () => {
     const { addresses } = (await host.health()).mesh;
     const circuits = addresses.filter((one) => one.includes('/p2p-circuit'));
@@ -162,7 +159,9 @@ it('nobody can connect to the host: it notices, and gets a place at both relays'
     return relays.every((relay) => endpoints.some((one) => one.startsWith(`/ip4/${relay.machine.address}/`)));
   }, { timeout: 60_000, interval: 1_000 });
   for (const one of [...relays, gateway]) {
-    await one.process.until('to be public', () => one.reachability === 'Public', { timeout: 30_000 });
+    await one.process.until('to be public', async () => (await one.health()).mesh.reachability === 'public', {
+      timeout: 30_000, interval: 500,
+    });
   }
 });
 

@@ -21,7 +21,9 @@ use llmesh_chain::{ChainApi, ChainError, HeadState, NodeClient, Signer};
 use llmesh_content::{ContentError, Store, StoreConfig};
 use llmesh_engine::Executor;
 use llmesh_gateway::{GatewayConfig, Server, ServerError, Token};
-use llmesh_mesh::{Config, Kind, Mesh, MeshError, MeshStatus, Multiaddr, PeerId, Topic, link::LinkStats};
+use llmesh_mesh::{
+    Config, Kind, Mesh, MeshError, MeshStatus, Multiaddr, NatStatus, PeerId, Topic, link::LinkStats,
+};
 use llmesh_payments::{BookError, PayeeBook, PayeeLimits, PayeePolicy, PayerBook, PayerPolicy};
 use std::{
     collections::BTreeMap,
@@ -441,6 +443,12 @@ impl Reporter {
             peer_id: self.shared.me.to_string(),
             peers: status.peers.iter().filter(|p| p.ready).count(),
             relayed: status.peers.iter().filter(|p| p.ready && p.relayed).count(),
+            reachability: match status.nat {
+                NatStatus::Unknown => "unknown",
+                NatStatus::Public => "public",
+                NatStatus::Private => "private",
+            },
+            relays: status.relays.iter().map(ToString::to_string).collect(),
             addresses: self
                 .shared
                 .mesh
@@ -500,6 +508,10 @@ pub(crate) struct Report {
     pub peer_id: String,
     pub peers: usize,
     pub relayed: usize,
+    /// Whether others can connect to this worker directly.
+    pub reachability: &'static str,
+    /// Peers at which it has a place.
+    pub relays: Vec<String>,
     pub addresses: Vec<String>,
     pub mesh: llmesh_mesh::Counters,
     pub links: Vec<(Kind, LinkStats)>,

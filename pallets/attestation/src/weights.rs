@@ -33,17 +33,15 @@ pub trait WeightInfo {
 pub struct SubstrateWeight<T>(PhantomData<T>);
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `Attestation::Audits` (r:1 w:1)
-    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3429), added: 5904, mode: `MaxEncodedLen`)
+    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3441), added: 5916, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::Batches` (r:1 w:0)
-    /// Proof: `Attestation::Batches` (`max_values`: None, `max_size`: Some(171), added: 2646, mode: `MaxEncodedLen`)
+    /// Proof: `Attestation::Batches` (`max_values`: None, `max_size`: Some(179), added: 2654, mode: `MaxEncodedLen`)
     /// Storage: `System::BlockHash` (r:1 w:0)
     /// Proof: `System::BlockHash` (`max_values`: None, `max_size`: Some(44), added: 2519, mode: `MaxEncodedLen`)
     /// Storage: `ModelRegistry::Versions` (r:1 w:0)
     /// Proof: `ModelRegistry::Versions` (`max_values`: None, `max_size`: Some(3793), added: 6268, mode: `MaxEncodedLen`)
     /// Storage: `ModelRegistry::Models` (r:1 w:0)
     /// Proof: `ModelRegistry::Models` (`max_values`: None, `max_size`: Some(166), added: 2641, mode: `MaxEncodedLen`)
-    /// Storage: `Attestation::Requests` (r:1 w:1)
-    /// Proof: `Attestation::Requests` (`max_values`: None, `max_size`: Some(78), added: 2553, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::Snapshots` (r:1 w:0)
     /// Proof: `Attestation::Snapshots` (`max_values`: None, `max_size`: Some(13582), added: 16057, mode: `MaxEncodedLen`)
     /// Storage: `MeshStaking::Operators` (r:255 w:0)
@@ -62,43 +60,43 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Proof: `Attestation::Parties` (`max_values`: None, `max_size`: Some(56), added: 2531, mode: `MaxEncodedLen`)
     /// The range of component `v` is `[15, 256]`.
     fn open(v: u32, ) -> Weight {
-        // Minimum execution time: 14_620_874_000 picoseconds.
-        Weight::from_parts(17_514_356_232, 0)
-            // Standard error: 6_647_187
-            .saturating_add(Weight::from_parts(30_041_349, 0).saturating_mul(v.into()))
-            .saturating_add(T::DbWeight::get().reads(24_u64))
+        // Minimum execution time: 1_407_137_000 picoseconds.
+        Weight::from_parts(1_603_510_771, 0)
+            // Standard error: 1_187_492
+            .saturating_add(Weight::from_parts(15_752_424, 0).saturating_mul(v.into()))
+            .saturating_add(T::DbWeight::get().reads(23_u64))
             .saturating_add(T::DbWeight::get().reads((1_u64).saturating_mul(v.into())))
-            .saturating_add(T::DbWeight::get().writes(7_u64))
+            .saturating_add(T::DbWeight::get().writes(6_u64))
     }
     /// Storage: `Attestation::Audits` (r:1 w:1)
-    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3429), added: 5904, mode: `MaxEncodedLen`)
+    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3441), added: 5916, mode: `MaxEncodedLen`)
     /// Storage: `Timing::AuditWindow` (r:1 w:0)
     /// Proof: `Timing::AuditWindow` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::Agenda` (r:0 w:1)
     /// Proof: `Attestation::Agenda` (`max_values`: None, `max_size`: Some(20), added: 2495, mode: `MaxEncodedLen`)
     fn commit() -> Weight {
-        // Minimum execution time: 416_651_000 picoseconds.
-        Weight::from_parts(545_933_000, 0)
+        // Minimum execution time: 273_668_000 picoseconds.
+        Weight::from_parts(322_400_000, 0)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
     /// Storage: `Attestation::Audits` (r:1 w:1)
-    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3429), added: 5904, mode: `MaxEncodedLen`)
+    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3441), added: 5916, mode: `MaxEncodedLen`)
     /// Storage: `Timing::AuditWindow` (r:1 w:0)
     /// Proof: `Timing::AuditWindow` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::Agenda` (r:0 w:1)
     /// Proof: `Attestation::Agenda` (`max_values`: None, `max_size`: Some(20), added: 2495, mode: `MaxEncodedLen`)
     fn publish() -> Weight {
-        // Minimum execution time: 15_367_767_000 picoseconds.
-        Weight::from_parts(17_954_972_000, 0)
+        // Minimum execution time: 266_086_000 picoseconds.
+        Weight::from_parts(278_816_000, 0)
             .saturating_add(T::DbWeight::get().reads(2_u64))
             .saturating_add(T::DbWeight::get().writes(2_u64))
     }
     /// Storage: `Attestation::Audits` (r:1 w:1)
-    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3429), added: 5904, mode: `MaxEncodedLen`)
+    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3441), added: 5916, mode: `MaxEncodedLen`)
     fn reveal() -> Weight {
-        // Minimum execution time: 291_324_000 picoseconds.
-        Weight::from_parts(317_333_000, 0)
+        // Minimum execution time: 176_423_000 picoseconds.
+        Weight::from_parts(198_696_000, 0)
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -125,8 +123,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `Attestation::Challenges` (r:0 w:1)
     /// Proof: `Attestation::Challenges` (`max_values`: None, `max_size`: Some(313), added: 2788, mode: `MaxEncodedLen`)
     fn challenge() -> Weight {
-        // Minimum execution time: 890_427_000 picoseconds.
-        Weight::from_parts(1_184_404_000, 0)
+        // Minimum execution time: 866_981_000 picoseconds.
+        Weight::from_parts(1_008_753_000, 0)
             .saturating_add(T::DbWeight::get().reads(10_u64))
             .saturating_add(T::DbWeight::get().writes(5_u64))
     }
@@ -145,7 +143,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `Reputation::Scores` (r:1 w:1)
     /// Proof: `Reputation::Scores` (`max_values`: None, `max_size`: Some(64), added: 2539, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::Batches` (r:1 w:0)
-    /// Proof: `Attestation::Batches` (`max_values`: None, `max_size`: Some(171), added: 2646, mode: `MaxEncodedLen`)
+    /// Proof: `Attestation::Batches` (`max_values`: None, `max_size`: Some(179), added: 2654, mode: `MaxEncodedLen`)
     /// Storage: `System::Account` (r:16 w:16)
     /// Proof: `System::Account` (`max_values`: None, `max_size`: Some(128), added: 2603, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::Agenda` (r:0 w:1)
@@ -153,13 +151,13 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `Attestation::Parties` (r:0 w:16)
     /// Proof: `Attestation::Parties` (`max_values`: None, `max_size`: Some(56), added: 2531, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::Audits` (r:0 w:1)
-    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3429), added: 5904, mode: `MaxEncodedLen`)
+    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3441), added: 5916, mode: `MaxEncodedLen`)
     /// The range of component `m` is `[0, 15]`.
     fn finish(m: u32, ) -> Weight {
-        // Minimum execution time: 389_931_000 picoseconds.
-        Weight::from_parts(615_711_701, 0)
-            // Standard error: 19_844_815
-            .saturating_add(Weight::from_parts(287_948_182, 0).saturating_mul(m.into()))
+        // Minimum execution time: 280_809_000 picoseconds.
+        Weight::from_parts(127_863_536, 0)
+            // Standard error: 20_034_962
+            .saturating_add(Weight::from_parts(315_525_053, 0).saturating_mul(m.into()))
             .saturating_add(T::DbWeight::get().reads(8_u64))
             .saturating_add(T::DbWeight::get().reads((1_u64).saturating_mul(m.into())))
             .saturating_add(T::DbWeight::get().writes(7_u64))
@@ -178,8 +176,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `MeshStaking::Verifiers` (r:1 w:1)
     /// Proof: `MeshStaking::Verifiers` (`max_values`: None, `max_size`: Some(48), added: 2523, mode: `MaxEncodedLen`)
     fn slash() -> Weight {
-        // Minimum execution time: 14_216_773_000 picoseconds.
-        Weight::from_parts(20_209_971_000, 0)
+        // Minimum execution time: 891_177_000 picoseconds.
+        Weight::from_parts(1_002_714_000, 0)
             .saturating_add(T::DbWeight::get().reads(12_u64))
             .saturating_add(T::DbWeight::get().writes(11_u64))
     }
@@ -207,10 +205,10 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Proof: `Attestation::Snapshots` (`max_values`: None, `max_size`: Some(13582), added: 16057, mode: `MaxEncodedLen`)
     /// The range of component `v` is `[0, 256]`.
     fn begin_round(v: u32, ) -> Weight {
-        // Minimum execution time: 171_986_000 picoseconds.
-        Weight::from_parts(551_563_431, 0)
-            // Standard error: 4_646_694
-            .saturating_add(Weight::from_parts(137_508_062, 0).saturating_mul(v.into()))
+        // Minimum execution time: 168_822_000 picoseconds.
+        Weight::from_parts(2_518_759_325, 0)
+            // Standard error: 9_689_867
+            .saturating_add(Weight::from_parts(105_336_247, 0).saturating_mul(v.into()))
             .saturating_add(T::DbWeight::get().reads(6_u64))
             .saturating_add(T::DbWeight::get().reads((4_u64).saturating_mul(v.into())))
             .saturating_add(T::DbWeight::get().writes(3_u64))
@@ -236,16 +234,16 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `Attestation::Parties` (r:0 w:16)
     /// Proof: `Attestation::Parties` (`max_values`: None, `max_size`: Some(56), added: 2531, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::Audits` (r:0 w:16)
-    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3429), added: 5904, mode: `MaxEncodedLen`)
+    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3441), added: 5916, mode: `MaxEncodedLen`)
     /// The range of component `v` is `[1, 256]`.
     /// The range of component `k` is `[0, 16]`.
     fn draw_batch(v: u32, k: u32, ) -> Weight {
-        // Minimum execution time: 18_284_483_000 picoseconds.
-        Weight::from_parts(16_749_310_804, 0)
-            // Standard error: 4_906_297
-            .saturating_add(Weight::from_parts(24_856_083, 0).saturating_mul(v.into()))
-            // Standard error: 76_460_665
-            .saturating_add(Weight::from_parts(315_186_942, 0).saturating_mul(k.into()))
+        // Minimum execution time: 3_598_361_000 picoseconds.
+        Weight::from_parts(1_389_691_724, 0)
+            // Standard error: 2_432_004
+            .saturating_add(Weight::from_parts(11_749_896, 0).saturating_mul(v.into()))
+            // Standard error: 37_900_822
+            .saturating_add(Weight::from_parts(252_030_180, 0).saturating_mul(k.into()))
             .saturating_add(T::DbWeight::get().reads(8_u64))
             .saturating_add(T::DbWeight::get().reads((1_u64).saturating_mul(v.into())))
             .saturating_add(T::DbWeight::get().reads((5_u64).saturating_mul(k.into())))
@@ -275,21 +273,21 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `Attestation::Parties` (r:0 w:3)
     /// Proof: `Attestation::Parties` (`max_values`: None, `max_size`: Some(56), added: 2531, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::Audits` (r:0 w:1)
-    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3429), added: 5904, mode: `MaxEncodedLen`)
+    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3441), added: 5916, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::Challenges` (r:0 w:1)
     /// Proof: `Attestation::Challenges` (`max_values`: None, `max_size`: Some(313), added: 2788, mode: `MaxEncodedLen`)
     /// The range of component `v` is `[15, 256]`.
     fn begin_challenge(v: u32, ) -> Weight {
-        // Minimum execution time: 1_069_744_000 picoseconds.
-        Weight::from_parts(1_561_534_363, 0)
-            // Standard error: 1_785_700
-            .saturating_add(Weight::from_parts(18_633_996, 0).saturating_mul(v.into()))
+        // Minimum execution time: 1_044_266_000 picoseconds.
+        Weight::from_parts(1_442_992_056, 0)
+            // Standard error: 927_092
+            .saturating_add(Weight::from_parts(13_872_530, 0).saturating_mul(v.into()))
             .saturating_add(T::DbWeight::get().reads(21_u64))
             .saturating_add(T::DbWeight::get().reads((1_u64).saturating_mul(v.into())))
             .saturating_add(T::DbWeight::get().writes(11_u64))
     }
     /// Storage: `Attestation::Audits` (r:1 w:1)
-    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3429), added: 5904, mode: `MaxEncodedLen`)
+    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3441), added: 5916, mode: `MaxEncodedLen`)
     /// Storage: `Reputation::Scores` (r:5 w:5)
     /// Proof: `Reputation::Scores` (`max_values`: None, `max_size`: Some(64), added: 2539, mode: `MaxEncodedLen`)
     /// Storage: `Timing::AuditWindow` (r:1 w:0)
@@ -299,8 +297,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `Attestation::Parties` (r:0 w:15)
     /// Proof: `Attestation::Parties` (`max_values`: None, `max_size`: Some(56), added: 2531, mode: `MaxEncodedLen`)
     fn wake() -> Weight {
-        // Minimum execution time: 589_689_000 picoseconds.
-        Weight::from_parts(696_948_000, 0)
+        // Minimum execution time: 500_256_000 picoseconds.
+        Weight::from_parts(504_852_000, 0)
             .saturating_add(T::DbWeight::get().reads(7_u64))
             .saturating_add(T::DbWeight::get().writes(23_u64))
     }
@@ -309,7 +307,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `Attestation::OldestBatch` (r:1 w:1)
     /// Proof: `Attestation::OldestBatch` (`max_values`: Some(1), `max_size`: Some(8), added: 503, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::Batches` (r:1 w:1)
-    /// Proof: `Attestation::Batches` (`max_values`: None, `max_size`: Some(171), added: 2646, mode: `MaxEncodedLen`)
+    /// Proof: `Attestation::Batches` (`max_values`: None, `max_size`: Some(179), added: 2654, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::CurrentRound` (r:1 w:0)
     /// Proof: `Attestation::CurrentRound` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
     /// Storage: `Timing::AuditWindow` (r:1 w:0)
@@ -329,8 +327,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `Attestation::SweptLeaves` (r:0 w:1)
     /// Proof: `Attestation::SweptLeaves` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
     fn remove_batch() -> Weight {
-        // Minimum execution time: 596_218_000 picoseconds.
-        Weight::from_parts(683_299_000, 0)
+        // Minimum execution time: 504_391_000 picoseconds.
+        Weight::from_parts(610_259_000, 0)
             .saturating_add(T::DbWeight::get().reads(12_u64))
             .saturating_add(T::DbWeight::get().writes(7_u64))
     }
@@ -340,10 +338,10 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Proof: `Attestation::JobLeaves` (`max_values`: None, `max_size`: Some(89), added: 2564, mode: `MaxEncodedLen`)
     /// The range of component `n` is `[1, 64]`.
     fn remove_leaves(n: u32, ) -> Weight {
-        // Minimum execution time: 74_391_000 picoseconds.
-        Weight::from_parts(90_818_900, 0)
-            // Standard error: 398_200
-            .saturating_add(Weight::from_parts(8_639_044, 0).saturating_mul(n.into()))
+        // Minimum execution time: 73_700_000 picoseconds.
+        Weight::from_parts(70_213_004, 0)
+            // Standard error: 297_189
+            .saturating_add(Weight::from_parts(6_884_384, 0).saturating_mul(n.into()))
             .saturating_add(T::DbWeight::get().reads(1_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
             .saturating_add(T::DbWeight::get().writes((1_u64).saturating_mul(n.into())))
@@ -353,7 +351,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `Attestation::OldestAudit` (r:1 w:1)
     /// Proof: `Attestation::OldestAudit` (`max_values`: Some(1), `max_size`: Some(8), added: 503, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::Audits` (r:1 w:1)
-    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3429), added: 5904, mode: `MaxEncodedLen`)
+    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3441), added: 5916, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::CurrentRound` (r:1 w:0)
     /// Proof: `Attestation::CurrentRound` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
     /// Storage: `Timing::AuditWindow` (r:1 w:0)
@@ -362,13 +360,11 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Proof: `Timing::EpochDuration` (`max_values`: Some(1), `max_size`: Some(8), added: 503, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::Receipts` (r:1 w:1)
     /// Proof: `Attestation::Receipts` (`max_values`: None, `max_size`: Some(57), added: 2532, mode: `MaxEncodedLen`)
-    /// Storage: `Attestation::Requests` (r:1 w:1)
-    /// Proof: `Attestation::Requests` (`max_values`: None, `max_size`: Some(78), added: 2553, mode: `MaxEncodedLen`)
     fn remove_audit() -> Weight {
-        // Minimum execution time: 269_341_000 picoseconds.
-        Weight::from_parts(419_505_000, 0)
-            .saturating_add(T::DbWeight::get().reads(8_u64))
-            .saturating_add(T::DbWeight::get().writes(4_u64))
+        // Minimum execution time: 217_944_000 picoseconds.
+        Weight::from_parts(266_708_000, 0)
+            .saturating_add(T::DbWeight::get().reads(7_u64))
+            .saturating_add(T::DbWeight::get().writes(3_u64))
     }
     /// Storage: `Attestation::OldestRound` (r:1 w:1)
     /// Proof: `Attestation::OldestRound` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
@@ -377,7 +373,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `Attestation::OldestBatch` (r:1 w:0)
     /// Proof: `Attestation::OldestBatch` (`max_values`: Some(1), `max_size`: Some(8), added: 503, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::Batches` (r:1 w:0)
-    /// Proof: `Attestation::Batches` (`max_values`: None, `max_size`: Some(171), added: 2646, mode: `MaxEncodedLen`)
+    /// Proof: `Attestation::Batches` (`max_values`: None, `max_size`: Some(179), added: 2654, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::ChallengeCursor` (r:1 w:0)
     /// Proof: `Attestation::ChallengeCursor` (`max_values`: Some(1), `max_size`: Some(8), added: 503, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::Challenges` (r:1 w:0)
@@ -385,7 +381,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `Attestation::OldestAudit` (r:1 w:0)
     /// Proof: `Attestation::OldestAudit` (`max_values`: Some(1), `max_size`: Some(8), added: 503, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::Audits` (r:1 w:0)
-    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3429), added: 5904, mode: `MaxEncodedLen`)
+    /// Proof: `Attestation::Audits` (`max_values`: None, `max_size`: Some(3441), added: 5916, mode: `MaxEncodedLen`)
     /// Storage: `Attestation::Rounds` (r:2 w:1)
     /// Proof: `Attestation::Rounds` (`max_values`: None, `max_size`: Some(48), added: 2523, mode: `MaxEncodedLen`)
     /// Storage: `Timing::AuditWindow` (r:1 w:0)
@@ -398,10 +394,10 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Proof: `Attestation::Snapshots` (`max_values`: None, `max_size`: Some(13582), added: 16057, mode: `MaxEncodedLen`)
     /// The range of component `n` is `[0, 63]`.
     fn remove_round(n: u32, ) -> Weight {
-        // Minimum execution time: 302_640_000 picoseconds.
-        Weight::from_parts(451_634_611, 0)
-            // Standard error: 4_645_918
-            .saturating_add(Weight::from_parts(56_706_238, 0).saturating_mul(n.into()))
+        // Minimum execution time: 295_490_000 picoseconds.
+        Weight::from_parts(302_731_000, 0)
+            // Standard error: 2_054_159
+            .saturating_add(Weight::from_parts(66_717_474, 0).saturating_mul(n.into()))
             .saturating_add(T::DbWeight::get().reads(13_u64))
             .saturating_add(T::DbWeight::get().reads((1_u64).saturating_mul(n.into())))
             .saturating_add(T::DbWeight::get().writes(3_u64))
@@ -434,8 +430,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Storage: `Attestation::CurrentRound` (r:1 w:0)
     /// Proof: `Attestation::CurrentRound` (`max_values`: Some(1), `max_size`: Some(4), added: 499, mode: `MaxEncodedLen`)
     fn idle() -> Weight {
-        // Minimum execution time: 187_289_000 picoseconds.
-        Weight::from_parts(307_398_000, 0)
+        // Minimum execution time: 183_543_000 picoseconds.
+        Weight::from_parts(295_861_000, 0)
             .saturating_add(T::DbWeight::get().reads(13_u64))
             .saturating_add(T::DbWeight::get().writes(1_u64))
     }
@@ -443,56 +439,56 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 
 impl WeightInfo for () {
     fn open(v: u32, ) -> Weight {
-        Weight::from_parts(17_514_356_232, 0)
-            .saturating_add(Weight::from_parts(30_041_349, 0).saturating_mul(v.into()))
-            .saturating_add(ParityDbWeight::get().reads(24_u64))
+        Weight::from_parts(1_603_510_771, 0)
+            .saturating_add(Weight::from_parts(15_752_424, 0).saturating_mul(v.into()))
+            .saturating_add(ParityDbWeight::get().reads(23_u64))
             .saturating_add(ParityDbWeight::get().reads((1_u64).saturating_mul(v.into())))
-            .saturating_add(ParityDbWeight::get().writes(7_u64))
+            .saturating_add(ParityDbWeight::get().writes(6_u64))
     }
     fn commit() -> Weight {
-        Weight::from_parts(545_933_000, 0)
+        Weight::from_parts(322_400_000, 0)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
     fn publish() -> Weight {
-        Weight::from_parts(17_954_972_000, 0)
+        Weight::from_parts(278_816_000, 0)
             .saturating_add(ParityDbWeight::get().reads(2_u64))
             .saturating_add(ParityDbWeight::get().writes(2_u64))
     }
     fn reveal() -> Weight {
-        Weight::from_parts(317_333_000, 0)
+        Weight::from_parts(198_696_000, 0)
             .saturating_add(ParityDbWeight::get().reads(1_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
     fn challenge() -> Weight {
-        Weight::from_parts(1_184_404_000, 0)
+        Weight::from_parts(1_008_753_000, 0)
             .saturating_add(ParityDbWeight::get().reads(10_u64))
             .saturating_add(ParityDbWeight::get().writes(5_u64))
     }
     fn finish(m: u32, ) -> Weight {
-        Weight::from_parts(615_711_701, 0)
-            .saturating_add(Weight::from_parts(287_948_182, 0).saturating_mul(m.into()))
+        Weight::from_parts(127_863_536, 0)
+            .saturating_add(Weight::from_parts(315_525_053, 0).saturating_mul(m.into()))
             .saturating_add(ParityDbWeight::get().reads(8_u64))
             .saturating_add(ParityDbWeight::get().reads((1_u64).saturating_mul(m.into())))
             .saturating_add(ParityDbWeight::get().writes(7_u64))
             .saturating_add(ParityDbWeight::get().writes((2_u64).saturating_mul(m.into())))
     }
     fn slash() -> Weight {
-        Weight::from_parts(20_209_971_000, 0)
+        Weight::from_parts(1_002_714_000, 0)
             .saturating_add(ParityDbWeight::get().reads(12_u64))
             .saturating_add(ParityDbWeight::get().writes(11_u64))
     }
     fn begin_round(v: u32, ) -> Weight {
-        Weight::from_parts(551_563_431, 0)
-            .saturating_add(Weight::from_parts(137_508_062, 0).saturating_mul(v.into()))
+        Weight::from_parts(2_518_759_325, 0)
+            .saturating_add(Weight::from_parts(105_336_247, 0).saturating_mul(v.into()))
             .saturating_add(ParityDbWeight::get().reads(6_u64))
             .saturating_add(ParityDbWeight::get().reads((4_u64).saturating_mul(v.into())))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
     fn draw_batch(v: u32, k: u32, ) -> Weight {
-        Weight::from_parts(16_749_310_804, 0)
-            .saturating_add(Weight::from_parts(24_856_083, 0).saturating_mul(v.into()))
-            .saturating_add(Weight::from_parts(315_186_942, 0).saturating_mul(k.into()))
+        Weight::from_parts(1_389_691_724, 0)
+            .saturating_add(Weight::from_parts(11_749_896, 0).saturating_mul(v.into()))
+            .saturating_add(Weight::from_parts(252_030_180, 0).saturating_mul(k.into()))
             .saturating_add(ParityDbWeight::get().reads(8_u64))
             .saturating_add(ParityDbWeight::get().reads((1_u64).saturating_mul(v.into())))
             .saturating_add(ParityDbWeight::get().reads((5_u64).saturating_mul(k.into())))
@@ -500,44 +496,44 @@ impl WeightInfo for () {
             .saturating_add(ParityDbWeight::get().writes((3_u64).saturating_mul(k.into())))
     }
     fn begin_challenge(v: u32, ) -> Weight {
-        Weight::from_parts(1_561_534_363, 0)
-            .saturating_add(Weight::from_parts(18_633_996, 0).saturating_mul(v.into()))
+        Weight::from_parts(1_442_992_056, 0)
+            .saturating_add(Weight::from_parts(13_872_530, 0).saturating_mul(v.into()))
             .saturating_add(ParityDbWeight::get().reads(21_u64))
             .saturating_add(ParityDbWeight::get().reads((1_u64).saturating_mul(v.into())))
             .saturating_add(ParityDbWeight::get().writes(11_u64))
     }
     fn wake() -> Weight {
-        Weight::from_parts(696_948_000, 0)
+        Weight::from_parts(504_852_000, 0)
             .saturating_add(ParityDbWeight::get().reads(7_u64))
             .saturating_add(ParityDbWeight::get().writes(23_u64))
     }
     fn remove_batch() -> Weight {
-        Weight::from_parts(683_299_000, 0)
+        Weight::from_parts(610_259_000, 0)
             .saturating_add(ParityDbWeight::get().reads(12_u64))
             .saturating_add(ParityDbWeight::get().writes(7_u64))
     }
     fn remove_leaves(n: u32, ) -> Weight {
-        Weight::from_parts(90_818_900, 0)
-            .saturating_add(Weight::from_parts(8_639_044, 0).saturating_mul(n.into()))
+        Weight::from_parts(70_213_004, 0)
+            .saturating_add(Weight::from_parts(6_884_384, 0).saturating_mul(n.into()))
             .saturating_add(ParityDbWeight::get().reads(1_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
             .saturating_add(ParityDbWeight::get().writes((1_u64).saturating_mul(n.into())))
     }
     fn remove_audit() -> Weight {
-        Weight::from_parts(419_505_000, 0)
-            .saturating_add(ParityDbWeight::get().reads(8_u64))
-            .saturating_add(ParityDbWeight::get().writes(4_u64))
+        Weight::from_parts(266_708_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(7_u64))
+            .saturating_add(ParityDbWeight::get().writes(3_u64))
     }
     fn remove_round(n: u32, ) -> Weight {
-        Weight::from_parts(451_634_611, 0)
-            .saturating_add(Weight::from_parts(56_706_238, 0).saturating_mul(n.into()))
+        Weight::from_parts(302_731_000, 0)
+            .saturating_add(Weight::from_parts(66_717_474, 0).saturating_mul(n.into()))
             .saturating_add(ParityDbWeight::get().reads(13_u64))
             .saturating_add(ParityDbWeight::get().reads((1_u64).saturating_mul(n.into())))
             .saturating_add(ParityDbWeight::get().writes(3_u64))
             .saturating_add(ParityDbWeight::get().writes((1_u64).saturating_mul(n.into())))
     }
     fn idle() -> Weight {
-        Weight::from_parts(307_398_000, 0)
+        Weight::from_parts(295_861_000, 0)
             .saturating_add(ParityDbWeight::get().reads(13_u64))
             .saturating_add(ParityDbWeight::get().writes(1_u64))
     }
