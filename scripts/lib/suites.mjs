@@ -1,6 +1,7 @@
 // Runs e2e suites, several at a time. What they report comes one suite after the other all the same.
 // node suites.mjs AT_A_TIME TAP_FILE SUITE_FILE...
 
+import { setMaxListeners } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { constants } from 'node:os';
 import { basename, resolve } from 'node:path';
@@ -20,6 +21,8 @@ const ordered = files.map((file) => resolve(file)).sort((a, b) => expected(b) - 
 
 // Suites that run end with us, and their networks with them.
 const end = new AbortController();
+// Each suite listens; Node.js takes more than ten for a leak.
+setMaxListeners(files.length + 1, end.signal);
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.once(signal, () => {
     process.exitCode = 128 + constants.signals[signal];
