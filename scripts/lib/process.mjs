@@ -32,7 +32,7 @@ const isFree = (port) =>
  * Reserves a port for as long as this process lives; false when it is reserved already, here or by another process.
  *
  * A UDP socket of the same number stands for it: the system gives it to one process alone, and takes it back however that
- * ends. Nothing of ours speaks UDP.
+ * ends. What is given such a port here listens on TCP.
  */
 export const reservePort = (port) =>
   new Promise((resolve) => {

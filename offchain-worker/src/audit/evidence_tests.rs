@@ -704,7 +704,7 @@ proptest! {
         const DRAWN: u64 = 100;
         block_on(async {
             let folder = tempfile::tempdir().unwrap();
-            let store = open(folder.path());
+            let mut store = open(folder.path());
             let (mut now, mut next, mut covered) = (0u64, 1u64, 0u64);
             let mut all: BTreeMap<u64, (H256, u64)> = BTreeMap::new();
             let mut batches = Vec::new();
@@ -716,6 +716,10 @@ proptest! {
                 }
                 next += burst.order.len() as u64 + burst.gaps;
                 let to = next - 1;
+                // Another lane's, before and after, do not matter.
+                for channel in [LANE.channel - 1, LANE.channel + 1] {
+                    put(&store, LaneEpoch { channel, ..LANE }, to, 1).await;
+                }
                 let work = store.work(LANE, covered, to).await.unwrap();
                 if burst.taken {
                     store.claimed(LANE, to, now + DRAWN).await.unwrap();
@@ -727,6 +731,11 @@ proptest! {
                 }
                 now += burst.wait;
                 store.prune(now).await.unwrap();
+                // A new start counts the same.
+                let bytes = store.size();
+                drop(store);
+                store = open(folder.path());
+                assert_eq!(store.size(), bytes);
                 // What is needed is there, and nothing else.
                 for (sequence, (hash, until)) in &all {
                     assert_eq!(has(&store, *hash), now <= *until, "sequence {sequence} at {now}");
@@ -739,7 +748,9 @@ proptest! {
                     }
                 }
             }
-            store.over(LANE, now + DRAWN).await.unwrap();
+            for channel in [LANE.channel - 1, LANE.channel, LANE.channel + 1] {
+                store.over(LaneEpoch { channel, ..LANE }, now + DRAWN).await.unwrap();
+            }
             store.prune(now + DRAWN + 1).await.unwrap();
             assert_eq!(store.size().0, 0, "in the end everything goes");
         });

@@ -163,7 +163,9 @@ mod tests {
 
     #[test]
     fn addresses_through_relays_fit_into_the_record() {
-        let (own, relay) = (PeerId::random(), PeerId::random());
+        // Of an ed25519 key, as workers have them: a random peer id is shorter.
+        let peer = || llmesh_mesh::Keypair::generate_ed25519().public().to_peer_id();
+        let (own, relay) = (peer(), peer());
         let parse = |text: String| text.parse::<Multiaddr>().unwrap();
         let circuit = |at: &str| format!("{at}/p2p/{relay}/p2p-circuit");
         let found = [
@@ -178,16 +180,15 @@ mod tests {
             parse(format!("/dns4/{}/tcp/30400", [&*"b".repeat(60); 3].join("."))),
         ];
         let kept = endpoints(&found, &own);
+        // The last two of the others are too long.
         assert_eq!(
             kept,
             [
                 format!("/dns4/{}.example/tcp/30400", "a".repeat(60)),
                 "/ip4/203.0.113.7/tcp/30400".to_owned(),
                 circuit("/ip4/198.51.100.200/tcp/30400"),
-                circuit("/ip6/2001:db8:1111:2222:3333:4444:5555:6666/udp/30400/quic-v1"),
-            ][..kept.len()]
+            ]
         );
-        assert!(kept.len() >= 3, "{kept:?}");
         crate::host::record("here", &kept).unwrap();
         let many: Vec<Multiaddr> = (0..40)
             .map(|n| parse(format!("/ip4/203.0.113.{n}/tcp/1")))

@@ -66,7 +66,7 @@ sp_api::decl_runtime_apis! {
         /// What the host needs to know of itself.
         fn host_status(host: AccountId) -> HostStatus;
         /// Operators with a worker record, in the order of their storage keys, from the one after `after` on, at most
-        /// `limit` (and at most 100). A page is empty only behind the last.
+        /// `limit` (and at most 100). Unless `limit` is 0, a page is empty only behind the last.
         fn hosts(after: Option<AccountId>, limit: u32) -> Vec<(AccountId, HostStatus)>;
         /// What a job would cost at present.
         fn quote(model: ModelVersionId, priority: Priority, min_reputation: Perbill) -> Option<Quote>;
