@@ -116,7 +116,8 @@ export class Worker {
 
   /** Offers a model, by default magika, and imports its file. */
   async offer({ model = `${magika.NAME}@${magika.VERSION}`, file = magika.modelFile() } = {}) {
-    return this.cli('offer', model, '--capacity', this.capacity, '--file', file);
+    // In a block that is replaced it could get lost, and nobody would offer again.
+    return this.cli('offer', model, '--capacity', this.capacity, '--file', file, '--wait', 'finalized');
   }
 
   /** Offers magika and starts to serve. */

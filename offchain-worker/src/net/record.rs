@@ -104,7 +104,11 @@ impl Keeper {
 
     fn record(&self, now: Option<&WorkerRecord>) -> Result<WorkerRecord, ChainError> {
         let endpoints = if self.external.is_empty() {
-            let found = self.mesh.status().borrow().external.clone();
+            let mut found = self.mesh.status().borrow().external.clone();
+            if found.is_empty() {
+                // At the start nothing is proven yet; better a hint than nothing.
+                found = self.mesh.listen_addresses().borrow().clone();
+            }
             endpoints(&found, &self.mesh.local_peer())
         } else {
             endpoints(&self.external, &self.mesh.local_peer())
