@@ -197,21 +197,26 @@ export async function submit(api, tx, pair, { nonce = -1, timeout = 60_000 } = {
 }
 
 /**
- * Signs, submits and waits for inclusion, or with `finalized` for finality.
+ * Signs, submits and waits for finality.
+ *
+ * Not only for inclusion: while the last extrinsic of an account is between a block that was replaced and the pool, the
+ * next one would get the same nonce, and the chain would keep one of the two.
  *
  * @returns {Promise<Inclusion>}
  * @throws {DispatchError} when the extrinsic is included but fails
  */
-export async function send(api, tx, pair, { finalized = false, tries = 3, ...options } = {}) {
+export async function send(api, tx, pair, { tries = 3, ...options } = {}) {
   try {
-    const submitted = await submit(api, tx, pair, options);
-    return await (finalized ? submitted.finalized : submitted.included);
+    const { included, finalized } = await submit(api, tx, pair, options);
+    // A refusal is known with inclusion.
+    await included;
+    return await finalized;
   } catch (error) {
     // When a fork wins, the account's last extrinsic can be pending again, and the nonce of this one no more the next.
     if (!(error instanceof PoolError) || tries <= 1) throw error;
     const { number } = await api.rpc.chain.getHeader();
     await atHeads(api, 'another block', (_, head) => head.number > number.toNumber());
-    return send(api, tx, pair, { finalized, tries: tries - 1, ...options });
+    return send(api, tx, pair, { tries: tries - 1, ...options });
   }
 }
 

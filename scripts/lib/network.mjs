@@ -116,8 +116,7 @@ export class Worker {
 
   /** Offers a model, by default magika, and imports its file. */
   async offer({ model = `${magika.NAME}@${magika.VERSION}`, file = magika.modelFile() } = {}) {
-    // In a block that is replaced it could get lost, and nobody would offer again.
-    return this.cli('offer', model, '--capacity', this.capacity, '--file', file, '--wait', 'finalized');
+    return this.cli('offer', model, '--capacity', this.capacity, '--file', file);
   }
 
   /** Offers magika and starts to serve. */
@@ -353,7 +352,7 @@ export class Network {
     this.say(`publishing ${name} ${version}`);
     const author = new Worker(this.dir, { name: 'author', key: 'Eve', node: this.nodes[0] });
     const published = await author.cli(
-      '--wait', 'finalized', 'model', 'publish', file, '--name', name, '--version', version, '--licence', 'Apache-2.0',
+      'model', 'publish', file, '--name', name, '--version', version, '--licence', 'Apache-2.0',
       '--base-price', price, '--complexity', complexity, '--probe', probe, '--tolerance', tolerance,
     );
     return published.model;

@@ -34,7 +34,7 @@ const job = (changes = {}) => {
   const { model = ids.model, tensors = inputs(), maxFee = mesh(10), ...rest } = changes;
   return tx().jobs.submit(model, tensors, params({ maxFee, ...rest }));
 };
-const submit = async (changes) => jobOf(await send(network.api, job(changes), client, { finalized: true }));
+const submit = async (changes) => jobOf(await send(network.api, job(changes), client));
 const drawn = (id) =>
   atHeads(network.api, `a host for job ${id}`, async (at) => {
     const record = (await at.query.jobs.jobs(id)).unwrap();
@@ -156,7 +156,7 @@ it('a queued job is cancelled, and every planck comes back but the transaction f
 
   await refused(send(api, tx().jobs.cancel(id), stranger), 'jobs.NotOwner');
   await refused(send(api, tx().jobs.remove(id), client), 'jobs.JobNotFinished');
-  const cancelled = await send(api, tx().jobs.cancel(id), client, { finalized: true });
+  const cancelled = await send(api, tx().jobs.cancel(id), client);
   const finished = cancelled.find('jobs', 'Finished');
   assert.equal(finished.job.toNumber(), id);
   assert.equal(finished.outcome.type, 'Cancelled');
@@ -180,7 +180,7 @@ it('a job runs through draw, result and settlement, and only the drawn host can 
   assert.equal(record.state.type, 'Running');
 
   const submission = (tensors, id_ = id) => tx().jobs.submitResult(id_, tensors, null);
-  const deliver = (tensors, who = host) => send(api, submission(tensors), who, { finalized: true });
+  const deliver = (tensors, who = host) => send(api, submission(tensors), who);
   const large = Array.from({ length: 2 }, (_, i) => ({
     name: `t${i}`,
     elementType: 'U8',
@@ -241,7 +241,7 @@ it('a job runs through draw, result and settlement, and only the drawn host can 
 
   // The record can be given up for its deposit.
   await refused(send(api, tx().jobs.cancel(id), client), 'jobs.JobFinished');
-  const removed = await send(api, tx().jobs.remove(id), client, { finalized: true });
+  const removed = await send(api, tx().jobs.remove(id), client);
   assert.equal((await moved(api, client.address, removed.block)).held, -end.deposit.toBigInt());
   assert.ok((await api.query.jobs.jobs(id)).isNone);
 });
@@ -252,13 +252,13 @@ it('a declined job goes to another host, and one that two hosts can not compute 
   const { id } = await submit({ maxFee: mesh(10) });
   const first = (await drawn(id)).assignments[0].host.toString();
   const [one, two] = first === host.address ? [host, other] : [other, host];
-  await send(api, tx().jobs.decline(id, 'ModelError'), one, { finalized: true });
+  await send(api, tx().jobs.decline(id, 'ModelError'), one);
   await refused(send(api, tx().jobs.decline(id, 'ModelError'), one), 'jobs.AlreadyDeclined');
   await atHeads(api, 'the second host', async (at) => {
     const { assignments } = (await at.query.jobs.jobs(id)).unwrap();
     return assignments.length === 2 && assignments[1].host.toString() === two.address;
   });
-  await send(api, tx().jobs.decline(id, 'ModelError'), two, { finalized: true });
+  await send(api, tx().jobs.decline(id, 'ModelError'), two);
   const end = await jobEnd(api, id, { finalized: true });
   assert.equal(outcomeName(end.state.asFinished), 'Failed(ModelError)');
   assert.equal(end.account.refunded.toBigInt(), mesh(10));
@@ -269,7 +269,7 @@ it('two hosts compute a redundant job, and both are paid', async () => {
   const { id } = await submit({ maxFee: mesh(10), redundancy: 2 });
   const record = await drawn(id);
   assert.deepEqual(record.assignments.map((a) => a.host.toString()).sort(), [host.address, other.address].sort());
-  for (const who of [host, other]) await send(api, tx().jobs.submitResult(id, outputs(), null), who, { finalized: true });
+  for (const who of [host, other]) await send(api, tx().jobs.submitResult(id, outputs(), null), who);
   const end = await jobEnd(api, id);
   assert.equal(outcomeName(end.state.asFinished), 'Settled');
   assert.equal(end.account.fee.toBigInt(), 2n * BigInt(PRICE));

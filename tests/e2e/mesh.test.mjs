@@ -109,7 +109,7 @@ it('HTTP in the Open Inference Protocol: metadata, readiness, and an answer that
   assert.equal(poor.status, 402, JSON.stringify(poor.body));
   assert.match(poor.body.error, /channel open/);
 
-  await first.cli('--wait', 'finalized', 'channel', 'open', '--host', network.workers[1].account.address, '--budget', BUDGET);
+  await first.cli('channel', 'open', '--host', network.workers[1].account.address, '--budget', BUDGET);
   const rich = await until('the node to see its channel', async () => {
     const { status, body } = await http(`${first.gateway}/v2/models/${name}/infer`, request);
     return status === 200 && body;

@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { atHeads, dev, send } from '../../scripts/lib/chain.mjs';
+import { atHeads, dev, submit } from '../../scripts/lib/chain.mjs';
 import { deliveredPart, fileInput, fileJob, jobEnd, outcomeName, submission, submitJob } from '../../scripts/lib/jobs.mjs';
 import { modelFile } from '../../scripts/lib/magika.mjs';
 import { Worker } from '../../scripts/lib/network.mjs';
@@ -65,7 +65,8 @@ const reputation = async (worker) =>
 async function burst(jobs) {
   const { api } = network;
   const calls = await Promise.all(jobs.map((job) => submission(api, job)));
-  const { events } = await send(api, api.tx.utility.batchAll(calls), client);
+  const { included } = await submit(api, api.tx.utility.batchAll(calls), client);
+  const { events } = await included;
   return events
     .filter((event) => event.section === 'jobs' && event.method === 'Submitted')
     .map((event) => event.data.job.toNumber());

@@ -84,7 +84,7 @@ it('unbond, rebond a part, wait, withdraw the rest; too early is an error', asyn
     [unbond(operator.address, mesh(301)), 'meshStaking.InsufficientBond'],
     [withdraw(operator.address), 'meshStaking.NothingToWithdraw'],
   ]);
-  const done = await send(api, unbond(operator.address, mesh(300)), delegator, { finalized: true });
+  const done = await send(api, unbond(operator.address, mesh(300)), delegator);
   const unlockAt = done.find('meshStaking', 'Unbonding').unlockAt.toNumber();
   assert.equal(unlockAt, done.block + UNBONDING);
   await refused(send(api, withdraw(operator.address), delegator), 'meshStaking.NothingToWithdraw');
@@ -94,7 +94,7 @@ it('unbond, rebond a part, wait, withdraw the rest; too early is an error', asyn
   assert.equal((await stake(operator)).unbonding.toBigInt(), mesh(100));
 
   await untilBlock(api, unlockAt - 1);
-  const withdrawn = await send(api, withdraw(operator.address), delegator, { finalized: true });
+  const withdrawn = await send(api, withdraw(operator.address), delegator);
   assert.equal(withdrawn.find('meshStaking', 'Withdrawn').amount.toBigInt(), mesh(100));
   const { free, held: freed, fees } = await moved(api, delegator.address, withdrawn.block);
   assert.equal(free, mesh(100) - fees);

@@ -52,7 +52,7 @@ if (!wanted) {
     );
     const code = `0x${readFileSync(NEXT).toString('hex')}`;
     const upgrade = api.tx.sudo.sudoUncheckedWeight(api.tx.system.setCode(code), { refTime: 0, proofSize: 0 });
-    const { events } = await send(api, upgrade, dev('Alice'), { finalized: true });
+    const { events } = await send(api, upgrade, dev('Alice'));
     assert.ok(events.some((event) => event.section === 'system' && event.method === 'CodeUpdated'));
     await Promise.all(under);
 

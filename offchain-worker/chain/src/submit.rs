@@ -23,6 +23,13 @@ use tokio::{
 const ATTEMPTS: usize = 4;
 /// Blocks that are searched for a transaction that nobody reports on any more.
 const LOOK_BACK: u32 = 80;
+/// Blocks before the best one of the time of sending that are searched too: a fork can take a transaction at a height that
+/// the chain had already.
+const FORK: u32 = 3;
+/// How often a transaction that nobody reports on any more is looked for again until it is final.
+const POLL: Duration = Duration::from_secs(1);
+/// Why the outcome of a transaction is not sure.
+const NOT_FINAL: &str = "its block did not become final in time";
 
 pub(crate) struct Submitter {
     node: Arc<Node>,
@@ -48,6 +55,8 @@ enum Lost {
     Gone(RejectionKind, String),
     /// Nobody reports on it any more.
     Silent(String),
+    /// It was in a block, which did not become final in time.
+    NotFinal,
 }
 
 impl Submitter {
@@ -74,7 +83,7 @@ impl Submitter {
             Err(lost) => {
                 // Later nonces would wait for this one for ever.
                 tracker.lock().await.reset();
-                self.settle(call, &ticket, lost).await
+                self.settle(call, &ticket, lost, wait).await
             }
         }
     }
@@ -179,10 +188,11 @@ impl Submitter {
         wait: Wait,
     ) -> Result<H256, Lost> {
         let mut deadline = Instant::now() + self.node.config.inclusion_timeout;
-        let mut too_late = "no block took it in time";
+        let mut included = false;
         loop {
             let status = match tokio::time::timeout_at(deadline, status.next()).await {
-                Err(_) => return Err(Lost::Silent(too_late.into())),
+                Err(_) if included => return Err(Lost::NotFinal),
+                Err(_) => return Err(Lost::Silent("no block took it in time".into())),
                 Ok(None) => return Err(Lost::Silent("the node stopped reporting on it".into())),
                 Ok(Some(Err(error))) => {
                     return Err(Lost::Silent(
@@ -194,13 +204,11 @@ impl Submitter {
             match (TxStatus::read(&status), wait) {
                 (TxStatus::InBlock(hash), Wait::InBlock) | (TxStatus::Finalized(hash), _) => return Ok(hash),
                 (TxStatus::InBlock(_), Wait::Finalized) => {
-                    too_late = "its block did not become final in time";
+                    included = true;
                     deadline = Instant::now() + self.node.config.finality_timeout;
                 }
                 (TxStatus::Gone(kind, message), _) => return Err(Lost::Gone(kind, message)),
-                (TxStatus::FinalityTimeout, _) => {
-                    return Err(Lost::Silent("its block did not become final in time".into()));
-                }
+                (TxStatus::FinalityTimeout, _) => return Err(Lost::NotFinal),
                 // A nonce before this one is missing: the next transaction has to fill the gap.
                 (TxStatus::Future, _) => tracker.lock().await.reset(),
                 (TxStatus::OnTheWay, _) => {}
@@ -210,9 +218,45 @@ impl Submitter {
 
     /// Finds out what became of a transaction that nobody reports on any more: it may be in a block all the same, or
     /// another one with its nonce may be.
-    async fn settle(&self, call: &Call, ticket: &Ticket, lost: Lost) -> Result<Included, ChainError> {
-        match self.look_for(ticket).await {
-            Ok(Found::InBlock(block)) => self.outcome(call, ticket, block).await,
+    async fn settle(
+        &self,
+        call: &Call,
+        ticket: &Ticket,
+        lost: Lost,
+        wait: Wait,
+    ) -> Result<Included, ChainError> {
+        let mut deadline = Instant::now();
+        if !matches!(lost, Lost::NotFinal) {
+            deadline += self.node.config.finality_timeout;
+        }
+        loop {
+            // Before the search: what it finds at or below this height stays where it is.
+            let finalized = self.node.finalized().await;
+            match self.look_for(ticket).await {
+                Ok(Found::InBlock(block, number)) if matches!(wait, Wait::Finalized) => {
+                    if finalized.is_ok_and(|head| number <= head.number) {
+                        return self.outcome(call, ticket, block).await;
+                    }
+                    if Instant::now() >= deadline {
+                        let reason = format!("it is in block {number} ({block:?}), but {NOT_FINAL}");
+                        return Err(unknown(call, &reason));
+                    }
+                    tokio::time::sleep(POLL).await;
+                }
+                found => return self.settled(call, ticket, lost, found).await,
+            }
+        }
+    }
+
+    async fn settled(
+        &self,
+        call: &Call,
+        ticket: &Ticket,
+        lost: Lost,
+        found: Result<Found, ChainError>,
+    ) -> Result<Included, ChainError> {
+        match found {
+            Ok(Found::InBlock(block, _)) => self.outcome(call, ticket, block).await,
             Ok(Found::Replaced) => {
                 let message = format!("the chain has another transaction with nonce {}", ticket.nonce);
                 let kind = RejectionKind::NonceConflict;
@@ -231,6 +275,7 @@ impl Submitter {
                 }
                 .into(),
                 Lost::Silent(reason) => unknown(call, &reason),
+                Lost::NotFinal => unknown(call, NOT_FINAL),
             }),
         }
     }
@@ -239,8 +284,8 @@ impl Submitter {
         let best = self.node.header(None).await?;
         let first = ticket
             .sent_at
-            .max(best.number.saturating_sub(LOOK_BACK))
-            .saturating_add(1);
+            .saturating_sub(FORK)
+            .max(best.number.saturating_sub(LOOK_BACK));
         for number in first..=best.number {
             let Some(hash) = self.node.rpc.block_hash(Some(number)).await? else {
                 break;
@@ -252,7 +297,7 @@ impl Submitter {
                 .iter()
                 .any(|e| e.is(&ticket.hex))
             {
-                return Ok(Found::InBlock(hash));
+                return Ok(Found::InBlock(hash, number));
             }
         }
         let account = self
@@ -318,7 +363,8 @@ impl Submitter {
 
 /// What is known of a transaction.
 enum Found {
-    InBlock(H256),
+    /// In the block of that hash and number on the best chain.
+    InBlock(H256, u32),
     Replaced,
     Nothing,
 }

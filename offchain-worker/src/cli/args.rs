@@ -71,13 +71,14 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILTER", env = "RUST_LOG")]
     pub log: Option<String>,
     /// When a transaction counts.
-    #[arg(long, global = true, value_enum, default_value_t = WaitArg::InBlock)]
+    #[arg(long, global = true, value_enum, default_value_t = WaitArg::Finalized)]
     pub wait: WaitArg,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum WaitArg {
-    /// It is in a block of the best chain.
+    /// It is in a block of the best chain. Sooner by some seconds, but until that block is final another can take its
+    /// place, and then a transaction that is sent next can take the place of this one.
     InBlock,
     /// Its block is final.
     Finalized,

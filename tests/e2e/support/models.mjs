@@ -41,7 +41,7 @@ export const version = { major, minor, patch };
 export async function publish(api, owner, namespace, names) {
   const { publish: publishing, registerNamespace } = api.tx.modelRegistry;
   const calls = names.map((name) => publishing(`${namespace}/${name}`, version, manifest()));
-  const { events } = await send(api, api.tx.utility.batchAll([registerNamespace(namespace), ...calls]), owner, { finalized: true });
+  const { events } = await send(api, api.tx.utility.batchAll([registerNamespace(namespace), ...calls]), owner);
   return events
     .filter(({ section, method }) => section === 'modelRegistry' && method === 'VersionPublished')
     .map(({ data }) => data.id.toNumber());
