@@ -73,9 +73,11 @@ test('--once --json settles a job for each file, with the label that magika itse
     assert.ok(Math.abs(job.score - expected[i].score) < 1e-5, `${job.score} is ${expected[i].score}`);
     assert.deepEqual([job.job, job.via], [i, 'chain']);
     assertSplit(job);
-    const blocks = job.result_block - job.submitted_block;
-    assert.ok(blocks >= 1 && blocks <= 3, `result ${blocks} blocks after the submission`);
   });
+  const blocks = found.jobs.map((job) => job.result_block - job.submitted_block);
+  assert.ok(blocks.every((n) => n >= 1), blocks.join());
+  // Three jobs for two hosts: not for each of them there is an idle one.
+  assert.ok(Math.min(...blocks) <= 3, `results ${blocks} blocks after the submissions`);
 
   onChain = found.jobs;
   assertGone(stderr);

@@ -112,7 +112,11 @@ impl Forwarder {
                 }
                 Ok(answer) => match in_clear(&answer) {
                     // A node further on could not pass it on.
-                    Some(refusal @ (Refusal::NextHopUnreachable { .. } | Refusal::NotForwarding)) => {
+                    Some(
+                        refusal @ (Refusal::NextHopUnreachable { .. }
+                        | Refusal::NotForwarding
+                        | Refusal::ShuttingDown),
+                    ) => {
                         if let Refusal::NextHopUnreachable { peer: bytes } = &refusal
                             && let Ok(peer) = peer(bytes)
                         {

@@ -38,6 +38,10 @@ const MAX_HOSTS: usize = 8;
 const TRIES_PER_HOST: u32 = 3;
 /// What one host may take of the time while others are left to ask.
 const SHARE_OF_TIME: u32 = 2;
+/// How often all hosts are asked when none of them can be reached.
+const ROUNDS: u32 = 7;
+/// The pause before the second round; each one after it takes twice as long.
+const PAUSE: Duration = Duration::from_millis(100);
 /// The shortest wait for a host.
 const LEAST_WAIT: Duration = Duration::from_millis(500);
 /// Costs within this many thousandths of the best count as equal: those hosts take turns.
@@ -177,8 +181,12 @@ enum Tried {
     Done(Box<Inferred>),
     /// The same host may do it now.
     Again(String),
+    /// Nothing came back: the same host may do it now.
+    Lost(String),
     /// Another host may.
     Next(String),
+    /// Another host may; this one, when there is a way to it again.
+    NoWay(String),
     /// Nobody will.
     Never(Refusal),
 }
@@ -293,19 +301,50 @@ impl Requester {
         steps: Option<mpsc::Sender<Step>>,
     ) -> Result<Inferred, RequestError> {
         let deadline = Instant::now() + what.deadline;
-        let snapshot = self.directory.snapshot();
-        let model = snapshot
-            .models
-            .get(&what.version)
-            .ok_or(RequestError::UnknownModel)?;
-        what.inputs
-            .check_inputs(&model.manifest.signature)
-            .map_err(|e| RequestError::Inputs(e.to_string()))?;
-        let choices = self.choices(what, &snapshot).await?;
-        let mut attempts = 0;
-        let mut last = None;
-        let count = choices.len();
-        for (i, choice) in choices.into_iter().enumerate() {
+        let mut so_far = SoFar::default();
+        let mut pause = PAUSE;
+        for round in 1.. {
+            let snapshot = self.directory.snapshot();
+            let model = snapshot
+                .models
+                .get(&what.version)
+                .ok_or(RequestError::UnknownModel)?;
+            what.inputs
+                .check_inputs(&model.manifest.signature)
+                .map_err(|e| RequestError::Inputs(e.to_string()))?;
+            let choices = match self.choices(what, &snapshot).await {
+                // Why the hosts of the first round did not answer says more.
+                Err(error) if so_far.last.is_none() => return Err(error),
+                Err(_) => break,
+                Ok(choices) => choices,
+            };
+            so_far.unreachable = false;
+            let ask = Round {
+                what,
+                model,
+                choices,
+                deadline,
+                steps: steps.as_ref(),
+            };
+            if let Some(done) = self.ask_all(ask, &mut so_far).await? {
+                return Ok(done);
+            }
+            // Every way can be gone for a moment, as while a relay starts again.
+            if !so_far.unreachable || round >= ROUNDS || Instant::now() + pause >= deadline {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        Err(RequestError::NoAnswer(
+            so_far.last.unwrap_or_else(|| "none could be asked".into()),
+        ))
+    }
+
+    /// Asks one host after the other until there is an answer.
+    async fn ask_all(&self, round: Round<'_>, so_far: &mut SoFar) -> Result<Option<Inferred>, RequestError> {
+        let count = round.choices.len();
+        for (i, choice) in round.choices.iter().enumerate() {
             let others = count.saturating_sub(i + 1);
             let mut terms = Next {
                 price: choice.price,
@@ -313,9 +352,9 @@ impl Requester {
             };
             let mut again = None;
             for _ in 0..TRIES_PER_HOST {
-                let left = deadline.saturating_duration_since(Instant::now());
+                let left = round.deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {
-                    return Err(RequestError::Deadline(last));
+                    return Err(RequestError::Deadline(so_far.last.take()));
                 }
                 // A silent host must leave time for another one.
                 let share = if others > 0 {
@@ -323,39 +362,43 @@ impl Requester {
                 } else {
                     left
                 };
-                attempts += 1;
+                so_far.attempts += 1;
                 let tell = Tell {
-                    steps: steps.as_ref(),
-                    attempt: attempts,
+                    steps: round.steps,
+                    attempt: so_far.attempts,
                     host: choice.entry.account.0.into(),
                 };
                 let attempt = Attempt {
-                    what,
-                    model,
-                    choice: &choice,
+                    what: round.what,
+                    model: round.model,
+                    choice,
                     until: Instant::now() + share,
                 };
-                match self.try_host(&attempt, &mut terms, &mut again, &tell).await? {
+                let (reason, next) = match self.try_host(&attempt, &mut terms, &mut again, &tell).await? {
                     Tried::Done(mut done) => {
-                        done.attempts = attempts;
-                        return Ok(*done);
+                        done.attempts = so_far.attempts;
+                        return Ok(Some(*done));
                     }
                     Tried::Never(refusal) => return Err(RequestError::Refused(refusal)),
-                    Tried::Again(reason) => {
-                        tell.step(What::Failed(reason.clone()));
-                        last = Some(reason);
+                    Tried::Again(reason) => (reason, false),
+                    Tried::Next(reason) => (reason, true),
+                    Tried::Lost(reason) => {
+                        so_far.unreachable = true;
+                        (reason, false)
                     }
-                    Tried::Next(reason) => {
-                        tell.step(What::Failed(reason.clone()));
-                        last = Some(reason);
-                        break;
+                    Tried::NoWay(reason) => {
+                        so_far.unreachable = true;
+                        (reason, true)
                     }
+                };
+                tell.step(What::Failed(reason.clone()));
+                so_far.last = Some(reason);
+                if next {
+                    break;
                 }
             }
         }
-        Err(RequestError::NoAnswer(
-            last.unwrap_or_else(|| "none could be asked".into()),
-        ))
+        Ok(None)
     }
 
     /// The hosts to ask, in order.
@@ -555,10 +598,10 @@ impl Requester {
             Err(reason) => {
                 *again = Some(request);
                 if Instant::now() < attempt.until {
-                    return Ok(Tried::Again(reason));
+                    return Ok(Tried::Lost(reason));
                 }
                 self.give_up(again).await;
-                Ok(Tried::Next(reason))
+                Ok(Tried::NoWay(reason))
             }
             Ok(Received::Answer(Answer::Done { outputs, receipt })) => {
                 match request.ask.check_answer(&outputs, &receipt) {
@@ -590,7 +633,12 @@ impl Requester {
                     // Somebody on the way said so: the courier has tried every path that it knows.
                     Retry::OtherPath | Retry::OtherHost | Retry::Never => {
                         drop(request.payment.failed());
-                        Ok(Tried::Next(reason))
+                        Ok(match refusal {
+                            Refusal::NextHopUnreachable { .. }
+                            | Refusal::NotForwarding
+                            | Refusal::ShuttingDown => Tried::NoWay(reason),
+                            _ => Tried::Next(reason),
+                        })
                     }
                     Retry::SamePath => {
                         // Another key, by the host's word; the chain has the last one.
@@ -659,6 +707,7 @@ impl Requester {
         }
         Ok(match refusal.retry() {
             Retry::SamePath | Retry::OtherPath => Tried::Again(reason),
+            Retry::OtherHost if refusal == Refusal::ShuttingDown => Tried::NoWay(reason),
             Retry::OtherHost => Tried::Next(reason),
             Retry::Never => match refusal {
                 // These are this host's or this channel's trouble.
@@ -790,6 +839,26 @@ struct Attempt<'a> {
     model: &'a llmesh_chain::ChainModel,
     choice: &'a Choice,
     until: Instant,
+}
+
+/// One round of questions.
+struct Round<'a> {
+    what: &'a Inference,
+    model: &'a llmesh_chain::ChainModel,
+    /// The hosts, the best first.
+    choices: Vec<Choice>,
+    deadline: Instant,
+    steps: Option<&'a mpsc::Sender<Step>>,
+}
+
+/// What became of the rounds so far.
+#[derive(Default)]
+struct SoFar {
+    attempts: u32,
+    /// The last failure.
+    last: Option<String>,
+    /// Whether a host of the last round could not be reached, so that it may be worth another round.
+    unreachable: bool,
 }
 
 struct Tell<'a> {
