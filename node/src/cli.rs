@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::Parser;
+use llmesh_worker::net::Multiaddr;
 use sc_cli::RunCmd;
 use std::path::PathBuf;
 
@@ -45,6 +46,28 @@ pub struct WorkerArgs {
     /// Port on loopback for the worker's `/metrics` and `/health`.
     #[arg(long, value_name = "PORT", requires = "worker")]
     pub worker_prometheus_port: Option<u16>,
+
+    /// The worker takes part in the mesh and listens on this multiaddr, as in /ip4/0.0.0.0/tcp/30400; repeat for more
+    /// [default: a free port on loopback on a development chain, else it is in no mesh].
+    #[arg(long, value_name = "MULTIADDR", requires = "worker")]
+    pub worker_mesh_listen: Vec<Multiaddr>,
+
+    /// An address under which others reach the worker, when it is not the one it listens on; repeat for more.
+    #[arg(long, value_name = "MULTIADDR", requires = "worker_mesh_listen")]
+    pub worker_mesh_external: Vec<Multiaddr>,
+
+    /// A peer to join the mesh by, with /p2p/ and its peer id at the end; repeat for more.
+    #[arg(long, value_name = "MULTIADDR", requires = "worker")]
+    pub worker_mesh_bootstrap: Vec<Multiaddr>,
+
+    /// Port on loopback where applications ask the mesh: JSON-RPC, and HTTP in the Open Inference Protocol.
+    #[arg(long, value_name = "PORT", requires = "worker")]
+    pub worker_gateway_port: Option<u16>,
+
+    /// File with the token that applications send as `Authorization: Bearer`. Without one whoever reaches the gateway's
+    /// port can spend the channels of the worker's key.
+    #[arg(long, value_name = "FILE", requires = "worker_gateway_port")]
+    pub worker_gateway_token_file: Option<PathBuf>,
 
     /// The ONNX Runtime library [default: the variable ORT_DYLIB_PATH].
     #[arg(long, value_name = "FILE", requires = "worker")]

@@ -3,12 +3,17 @@
 use crate::{
     cli::{Cli, Subcommand},
     ports,
-    service::{self, Block, Parts},
+    service::{self, Block, Node, Parts},
     worker,
 };
-use sc_cli::{Result, SubstrateCli};
+use sc_cli::{CliConfiguration, Result, Signals, SubstrateCli, print_node_infos};
 use sc_network::{Litep2pNetworkBackend, NetworkWorker, config::NetworkBackendType};
-use sc_service::ChainSpec;
+use sc_service::{ChainSpec, ChainType, Configuration};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// What the node's tasks have to end, as with [`sc_cli::Runner`].
+const SHUTDOWN: Duration = Duration::from_secs(60);
 
 impl SubstrateCli for Cli {
     fn impl_name() -> String {
@@ -45,21 +50,10 @@ pub fn run() -> Result<()> {
     let cli = Cli::from_args();
 
     match &cli.subcommand {
+        None if cli.worker.worker => run_with_worker(&cli),
         None => cli
             .create_runner(&cli.run)?
-            .run_node_until_exit(|config| async move {
-                ports::check(&config)?;
-                let base_path = config.base_path.path().to_owned();
-                let is_dev = config.chain_spec.chain_type() == sc_chain_spec::ChainType::Development;
-                let node = match config.network.network_backend {
-                    NetworkBackendType::Litep2p => service::new_full::<Litep2pNetworkBackend>(config),
-                    NetworkBackendType::Libp2p => service::new_full::<NetworkWorker<Block, _>>(config),
-                }?;
-                if cli.worker.worker {
-                    worker::start(&node, &cli.worker, &base_path, is_dev).await?;
-                }
-                Ok(node.task_manager)
-            }),
+            .run_node_until_exit(|config| async move { Ok(node(config)?.task_manager) }),
         Some(Subcommand::Key(cmd)) => cmd.run(&cli),
         Some(Subcommand::ExportChainSpec(cmd)) => cmd.run(cli.load_spec(&cmd.chain)?),
         Some(Subcommand::CheckBlock(cmd)) => cli.create_runner(cmd)?.async_run(|config| {
@@ -115,6 +109,45 @@ pub fn run() -> Result<()> {
         #[cfg(feature = "runtime-benchmarks")]
         Some(Subcommand::Benchmark(cmd)) => benchmark(&cli, cmd),
     }
+}
+
+fn node(config: Configuration) -> Result<Node> {
+    ports::check(&config)?;
+    Ok(match config.network.network_backend {
+        NetworkBackendType::Litep2p => service::new_full::<Litep2pNetworkBackend>(config),
+        NetworkBackendType::Libp2p => service::new_full::<NetworkWorker<Block, _>>(config),
+    }?)
+}
+
+/// Runs a node with a worker in it. What [`sc_cli::Runner`] does, but that it would end the node's tasks at the signal, while
+/// the worker still needs them.
+fn run_with_worker(cli: &Cli) -> Result<()> {
+    let runtime = sc_cli::build_runtime()?;
+    let signals = runtime.block_on(async { Signals::capture() })?;
+    let config = cli.run.create_configuration(cli, runtime.handle().clone())?;
+    cli.run.init(&Cli::support_url(), &Cli::impl_version(), |_| {})?;
+    print_node_infos::<Cli>(&config);
+
+    let stop = CancellationToken::new();
+    runtime.spawn({
+        let stop = stop.clone();
+        async move {
+            signals.future().await;
+            stop.cancel();
+        }
+    });
+    let base_path = config.base_path.path().to_owned();
+    let is_dev = config.chain_spec.chain_type() == ChainType::Development;
+    let (ended, tasks) = runtime.block_on(async {
+        let mut node = node(config)?;
+        let running = worker::start(&node, &cli.worker, &base_path, is_dev, &stop).await?;
+        let ended = worker::until_stopped(&mut node.task_manager, running, &stop).await;
+        Ok::<_, sc_cli::Error>((ended, node.task_manager))
+    })?;
+    // Dropping it tells the tasks to end; only then the runtime waits for them.
+    drop(tasks);
+    runtime.shutdown_timeout(SHUTDOWN);
+    Ok(ended?)
 }
 
 #[cfg(feature = "runtime-benchmarks")]

@@ -394,8 +394,7 @@ pub fn new_full<Network: NetworkBackend<Block, Hash>>(config: Configuration) -> 
             .spawn_blocking("grandpa-voter", None, voter);
     }
 
-    // An embedded worker hooks in here: `rpc_handlers` answers every JSON-RPC method in memory, and
-    // `task_manager.spawn_handle()` (or `spawn_essential_handle()`, if the node shall end with it) runs it.
+    // An embedded worker asks `rpc`, which answers every JSON-RPC method in memory.
     Ok(Node {
         task_manager,
         rpc: rpc_handlers,

@@ -2,13 +2,16 @@
 
 use crate::{cli::WorkerArgs, service::Node};
 use llmesh_chain::{InMemoryRpc, Signer};
-use llmesh_worker::embedded::{self, Options};
-use sc_service::{RpcHandlers, error::Error};
-use std::{net::Ipv4Addr, path::Path};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::mpsc,
+use llmesh_worker::{
+    embedded::{self, Options},
+    net::NetConfig,
+    running::Running,
 };
+use sc_cli::Signals;
+use sc_service::{RpcHandlers, TaskManager, error::Error};
+use std::{net::Ipv4Addr, path::Path};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// Signs for the worker of a development chain.
 const DEV_KEY: &str = "//Charlie";
@@ -22,8 +25,14 @@ impl InMemoryRpc for Handlers {
     }
 }
 
-/// Starts a worker on a running node; it ends with the node, and hands back on SIGINT and SIGTERM what it can not finish.
-pub async fn start(node: &Node, args: &WorkerArgs, base_path: &Path, is_dev: bool) -> Result<(), Error> {
+/// Starts a worker on a running node. The node has to live until [`until_stopped`] returns.
+pub async fn start(
+    node: &Node,
+    args: &WorkerArgs,
+    base_path: &Path,
+    is_dev: bool,
+    stop: &CancellationToken,
+) -> Result<Running, Error> {
     let secret = match &args.worker_key_file {
         Some(file) => std::fs::read_to_string(file)
             .map_err(|error| Error::Other(format!("--worker-key-file {}: {error}", file.display())))?,
@@ -40,6 +49,7 @@ pub async fn start(node: &Node, args: &WorkerArgs, base_path: &Path, is_dev: boo
         .worker_base_path
         .clone()
         .unwrap_or_else(|| base_path.join("worker"));
+    let mesh = mesh(args, &folder, is_dev)?;
     log::info!(
         "🧮 worker {} with its folder {}",
         signer.account_id(),
@@ -52,29 +62,87 @@ pub async fn start(node: &Node, args: &WorkerArgs, base_path: &Path, is_dev: boo
         metrics: args
             .worker_prometheus_port
             .map(|port| (Ipv4Addr::LOCALHOST, port).into()),
+        mesh,
         set_up_account: is_dev,
         ..Options::new(folder, signer)
     };
-    let mut handle = embedded::start(Handlers(node.rpc.clone()), options)
+    let running = embedded::start(Handlers(node.rpc.clone()), options, stop)
         .await
         .map_err(|error| Error::Other(format!("the worker does not start: {error}")))?;
+    if let Some(net) = running.net() {
+        log::info!("🧮 in the mesh as {} at {:?}", net.peer_id(), net.addresses());
+        if let Some(address) = net.gateway_address() {
+            log::info!(
+                "🧮 applications: JSON-RPC at http://{address}, Open Inference Protocol at http://{address}/v2"
+            );
+        }
+    }
+    Ok(running)
+}
 
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    // A worker that ends by itself is at fault for good: the node ends too, so that it is seen.
-    node.task_manager
-        .spawn_essential_handle()
-        .spawn("worker", Some("worker"), async move {
-            let ended = tokio::select! {
-                ended = handle.finished() => ended,
-                _ = async { tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} } } => {
-                    handle.begin_stop();
-                    handle.finished().await
-                }
+/// How the worker takes part in the mesh, if it does.
+fn mesh(args: &WorkerArgs, folder: &Path, is_dev: bool) -> Result<Option<NetConfig>, Error> {
+    let mut listen = args.worker_mesh_listen.clone();
+    if listen.is_empty() {
+        if !is_dev {
+            return match args.worker_gateway_port.is_some() || !args.worker_mesh_bootstrap.is_empty() {
+                true => Err(Error::Other(
+                    "--worker-gateway-port and --worker-mesh-bootstrap need --worker-mesh-listen MULTIADDR on a chain that \
+                     is not a development chain"
+                        .into(),
+                )),
+                false => Ok(None),
             };
-            if let Err(error) = ended {
-                log::error!("the worker ended: {error}");
-            }
-        });
+        }
+        let any = "/ip4/127.0.0.1/tcp/0".parse();
+        listen.push(any.map_err(|error| Error::Other(format!("the mesh's address: {error}")))?);
+    }
+    Ok(Some(NetConfig {
+        listen,
+        external: args.worker_mesh_external.clone(),
+        bootstrap: args.worker_mesh_bootstrap.clone(),
+        local_only: is_dev,
+        region: if is_dev { "local" } else { "unknown" }.into(),
+        gateway: args
+            .worker_gateway_port
+            .map(|port| (Ipv4Addr::LOCALHOST, port).into()),
+        gateway_token: args.worker_gateway_token_file.clone(),
+        capacity: args.worker_capacity.max(1),
+        ..NetConfig::new(folder)
+    }))
+}
+
+/// Waits until node or worker fail, or `stop` is cancelled. Then the worker finishes or hands back what it holds, while the
+/// node is still there for its transactions; another signal cuts that short.
+///
+/// # Errors
+/// When node or worker ended by themselves.
+pub async fn until_stopped(
+    tasks: &mut TaskManager,
+    mut running: Running,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    tokio::select! {
+        failed = tasks.future() => return failed,
+        // A worker that ends by itself is at fault for good: the node ends too, so that it is seen.
+        ended = running.finished() => {
+            let why = ended.err().map_or(String::new(), |error| format!(": {error}"));
+            return Err(Error::Other(format!("the worker ended{why}")));
+        }
+        () = stop.cancelled() => {}
+    }
+    let in_order = async {
+        running.begin_stop();
+        if let Err(error) = running.finished().await {
+            log::error!("the worker ended: {error}");
+        }
+        running.leave().await;
+    };
+    let again = Signals::capture()?.future();
+    tokio::select! {
+        () = in_order => {}
+        () = again => log::warn!("ending at once; stored results are sent at the next start"),
+        failed = tasks.future() => return failed,
+    }
     Ok(())
 }

@@ -1,9 +1,17 @@
-//! A worker inside a node: one process, no sockets.
+//! A worker inside a node: one process, and no socket between the two.
 
-use crate::{Handle, Worker, WorkerConfig, WorkerError, host, reconcile::Limits};
+use crate::{
+    host,
+    net::NetConfig,
+    running::{self, RunError, Running, Setup},
+};
 use llmesh_chain::{ClientConfig, InMemoryRpc, NodeClient, RpcNodeClient, Signer};
-use llmesh_engine::{Engine, EngineConfig, ModelStore, StoreError};
+use llmesh_engine::EngineConfig;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// Disk space for what audits may ask for, in bytes.
+const EVIDENCE_SPACE: u64 = 8 << 30;
 
 /// How an embedded worker is set up.
 #[derive(Clone, Debug)]
@@ -20,12 +28,14 @@ pub struct Options {
     pub grace: Duration,
     /// Where to serve `/metrics` and `/health`, if anywhere.
     pub metrics: Option<SocketAddr>,
+    /// How it takes part in the mesh, if it does.
+    pub mesh: Option<NetConfig>,
     /// Whether to bond the minimum and register, each if it is missing. For development chains.
     pub set_up_account: bool,
 }
 
 impl Options {
-    /// One job at a time, no metrics, the account left alone.
+    /// One job at a time, no metrics, no mesh, the account left alone.
     pub fn new(base_path: impl Into<PathBuf>, signer: Signer) -> Self {
         Self {
             base_path: base_path.into(),
@@ -34,46 +44,47 @@ impl Options {
             capacity: 1,
             grace: Duration::from_secs(10),
             metrics: None,
+            mesh: None,
             set_up_account: false,
         }
     }
 }
 
-/// Why an embedded worker does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum EmbeddedError {
-    #[error(transparent)]
-    Worker(#[from] WorkerError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("can not start the engine's threads: {0}")]
-    Threads(std::io::Error),
-}
-
 /// Starts a worker on the node's own JSON-RPC handlers. To be called on the node's tokio runtime once the handlers
-/// exist; stop it with [`Handle::stop`] before the node's own tasks end, so that its last transactions get through.
+/// exist; stop it before the node's own tasks end, so that its last transactions get through.
 ///
 /// # Errors
-/// When the folder can not be used or the metrics port is taken. What is wrong later shows in the [`Handle`]'s status.
-pub async fn start(rpc: impl InMemoryRpc, options: Options) -> Result<Handle, EmbeddedError> {
+/// When a folder can not be used or a port is taken. What is wrong later shows in the worker's status.
+pub async fn start(
+    rpc: impl InMemoryRpc,
+    options: Options,
+    stop: &CancellationToken,
+) -> Result<Running, RunError> {
     let client: Arc<dyn NodeClient> = Arc::new(RpcNodeClient::in_process(rpc, ClientConfig::default()));
-    let store = ModelStore::open(models_folder(&options.base_path))?;
+    let capacity = options.capacity.max(1);
     let engine = EngineConfig {
-        onnxruntime: options.onnxruntime,
-        threads: options.capacity.max(1),
+        onnxruntime: options.onnxruntime.clone(),
+        threads: capacity,
         ..EngineConfig::default()
     };
-    let engine = Arc::new(Engine::start(store, engine).map_err(EmbeddedError::Threads)?);
-    let config = WorkerConfig {
-        limits: Limits {
-            capacity: options.capacity.max(1),
-            ..Limits::default()
-        },
+    let mesh = match options.mesh {
+        None => None,
+        Some(config) => {
+            let auditing = running::auditing(&options.base_path, options.onnxruntime, EVIDENCE_SPACE)?;
+            Some((config, auditing))
+        }
+    };
+    let setup = Setup {
+        client: client.clone(),
+        signer: options.signer.clone(),
+        serving: Arc::new(running::engine(&options.base_path, engine)?),
+        base_path: options.base_path,
+        capacity,
         grace: options.grace,
         metrics: options.metrics,
-        ..WorkerConfig::new(state_folder(&options.base_path))
+        mesh,
     };
-    let handle = Worker::spawn(config, client.clone(), engine, options.signer.clone()).await?;
+    let running = Running::start(setup, stop).await?;
     if options.set_up_account {
         let signer = options.signer;
         tokio::spawn(async move {
@@ -87,15 +98,5 @@ pub async fn start(rpc: impl InMemoryRpc, options: Options) -> Result<Handle, Em
             }
         });
     }
-    Ok(handle)
-}
-
-/// Where models are kept below a base path.
-pub fn models_folder(base_path: &std::path::Path) -> PathBuf {
-    base_path.join("models")
-}
-
-/// Where a worker's state is kept below a base path.
-pub fn state_folder(base_path: &std::path::Path) -> PathBuf {
-    base_path.join("state")
+    Ok(running)
 }

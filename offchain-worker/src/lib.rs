@@ -5,7 +5,7 @@
 //! itself in line, so that a restart, a lost connection or a reorganisation needs no special treatment.
 //!
 //! - [`Worker::spawn`] starts one; the [`Handle`] shows its status and stops it in order.
-//! - [`embedded`] starts one inside a node.
+//! - [`running`] is a whole one, with its part in the mesh, as programs run it; [`embedded`] is that inside a node.
 //! - [`cli`] is the command line, a thin layer over this library.
 //!
 //! - [`net`] is the worker in the mesh: sealed requests, routing, payments by channels, models from peers.
@@ -22,6 +22,7 @@ pub mod host;
 pub mod manifest;
 pub mod net;
 pub mod reconcile;
+pub mod running;
 pub mod state;
 pub mod status;
 pub mod tensors;

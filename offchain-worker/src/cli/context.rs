@@ -6,7 +6,7 @@ use super::{
     keys,
     output::{included_to_json, print, print_json},
 };
-use crate::{embedded, manifest::ModelArg};
+use crate::{manifest::ModelArg, running};
 use llmesh_chain::{
     AccountId, Call, ChainApi, ChainModel, ClientConfig, Included, NodeClient, RpcNodeClient, Signer, Wait,
 };
@@ -138,7 +138,7 @@ impl Context {
     }
 
     pub fn store(&self) -> Result<ModelStore, CliError> {
-        Ok(ModelStore::open(embedded::models_folder(&self.base_path))?)
+        Ok(ModelStore::open(running::models_folder(&self.base_path))?)
     }
 
     pub fn engine(&self, args: &EngineArgs, config: EngineConfig) -> Result<Engine, CliError> {
@@ -146,8 +146,7 @@ impl Context {
             onnxruntime: args.onnxruntime.clone(),
             ..config
         };
-        Engine::start(self.store()?, config)
-            .map_err(|e| CliError::Failed(format!("can not start the engine's threads: {e}")))
+        Ok(running::engine(&self.base_path, config)?)
     }
 }
 

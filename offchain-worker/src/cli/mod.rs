@@ -47,6 +47,19 @@ pub(crate) enum CliError {
     Identity(#[from] crate::net::identity::IdentityError),
 }
 
+impl From<crate::running::RunError> for CliError {
+    fn from(error: crate::running::RunError) -> Self {
+        use crate::running::RunError;
+        match error {
+            RunError::Worker(error) => Self::Worker(error),
+            RunError::Store(error) => Self::Store(error),
+            RunError::Evidence(error) => Self::Evidence(error),
+            RunError::Net(error) => Self::Net(error),
+            error @ RunError::Threads(_) => Self::Failed(error.to_string()),
+        }
+    }
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();

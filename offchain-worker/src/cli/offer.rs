@@ -2,11 +2,11 @@
 
 use super::{CliError, args::OfferArgs, context::Context, model};
 use crate::{
-    embedded::models_folder,
     net::{
         Directory,
         content::{MeshPeers, is_locked},
     },
+    running::models_folder,
 };
 use llmesh_chain::{ChainModel, NodeClient, calls};
 use llmesh_content::{ContentId, FetchOptions, Phase, Store, StoreConfig, fetch};

@@ -2,16 +2,13 @@
 
 use super::{CliError, args::RunArgs, context::Context, output::print_json};
 use crate::{
-    Worker, WorkerConfig,
-    audit::{self, Auditing, EvidenceStore},
-    embedded,
-    net::{Engines, Net, NetConfig},
-    reconcile::Limits,
+    net::NetConfig,
+    running::{self, Running, Setup},
 };
-use llmesh_chain::NodeClient;
-use llmesh_engine::{EngineConfig, Executor};
+use llmesh_engine::EngineConfig;
 use std::{net::Ipv4Addr, sync::Arc};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 pub(super) async fn run(context: &Context, args: RunArgs) -> Result<(), CliError> {
     let signer = context.signer()?.clone();
@@ -24,32 +21,19 @@ pub(super) async fn run(context: &Context, args: RunArgs) -> Result<(), CliError
         ..EngineConfig::default()
     };
     let engine = context.engine(&args.engine, engine)?;
-    let net_config = net_config(context, &args);
     // Audits are answered in the mesh; without it nobody could be shown anything.
-    let evidence = match &net_config {
+    let mesh = match net_config(context, &args) {
         None => {
             tracing::warn!(
                 "this worker is in no mesh (--mesh-listen): it can answer no audit, so use it where there are no verifiers"
             );
             None
         }
-        Some(_) => {
-            let folder = audit::evidence_folder(&context.base_path);
+        Some(config) => {
             let space = args.mesh.evidence_space.saturating_mul(1 << 30);
-            Some(EvidenceStore::open(&folder, space)?)
+            let library = args.engine.onnxruntime.clone();
+            Some((config, running::auditing(&context.base_path, library, space)?))
         }
-    };
-    let config = WorkerConfig {
-        evidence: evidence.clone(),
-        limits: Limits {
-            capacity,
-            ..Limits::default()
-        },
-        grace: args.grace,
-        metrics: args
-            .prometheus_port
-            .map(|port| (Ipv4Addr::LOCALHOST, port).into()),
-        ..WorkerConfig::new(embedded::state_folder(&context.base_path))
     };
     tracing::info!(
         account = %signer.account_id(),
@@ -58,31 +42,35 @@ pub(super) async fn run(context: &Context, args: RunArgs) -> Result<(), CliError
         capacity,
         "starting"
     );
-    let client: Arc<dyn NodeClient> = Arc::new(context.client.clone());
-    let engine: Arc<dyn Executor> = Arc::new(engine);
+    let setup = Setup {
+        client: Arc::new(context.client.clone()),
+        signer,
+        base_path: context.base_path.clone(),
+        serving: Arc::new(engine),
+        capacity,
+        grace: args.grace,
+        metrics: args
+            .prometheus_port
+            .map(|port| (Ipv4Addr::LOCALHOST, port).into()),
+        mesh,
+    };
     // Before anything takes time: whoever asks a worker to stop while it starts is heard.
     let no_signals = |e| CliError::Failed(format!("can not listen for signals: {e}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let mut worker = Worker::spawn(config, client.clone(), engine.clone(), signer.clone()).await?;
-    let net = match net_config.zip(evidence) {
-        None => None,
-        Some((config, evidence)) => {
-            let verifier = context.engine(&args.engine, EngineConfig::verifier())?;
-            let engines = Engines {
-                serving: engine,
-                auditing: Auditing::new(evidence, Arc::new(verifier)),
-            };
-            let started = Net::start(config, client, engines, signer);
+    let stop = CancellationToken::new();
+    let mut running = {
+        let starting = Running::start(setup, &stop);
+        tokio::pin!(starting);
+        loop {
             tokio::select! {
-                started = started => Some(started?),
-                _ = interrupt.recv() => return Ok(worker.stop().await?),
-                _ = terminate.recv() => return Ok(worker.stop().await?),
+                started = &mut starting => break started?,
+                _ = interrupt.recv() => stop.cancel(),
+                _ = terminate.recv() => stop.cancel(),
             }
         }
     };
-    if let Some(net) = &net {
-        worker.show_net(net);
+    if let Some(net) = running.net() {
         let addresses = net.addresses();
         tracing::info!(peer = %net.peer_id(), ?addresses, "in the mesh");
         if let Some(address) = net.gateway_address() {
@@ -91,14 +79,14 @@ pub(super) async fn run(context: &Context, args: RunArgs) -> Result<(), CliError
             );
         }
     }
-    if let Some(address) = worker.metrics_address() {
+    if let Some(address) = running.worker().metrics_address() {
         tracing::info!("metrics at http://{address}/metrics, health at http://{address}/health");
     }
 
-    let mut asked = false;
+    let mut asked = stop.is_cancelled();
     loop {
         tokio::select! {
-            ended = worker.finished() => {
+            ended = running.finished() => {
                 ended?;
                 break;
             }
@@ -109,13 +97,11 @@ pub(super) async fn run(context: &Context, args: RunArgs) -> Result<(), CliError
             tracing::warn!("ending at once; stored results are sent at the next start");
             return Err(CliError::Failed("ended before everything was handed back".into()));
         }
-        worker.begin_stop();
+        running.begin_stop();
     }
-    if let Some(net) = net {
-        net.stop().await;
-    }
+    running.leave().await;
     if context.json {
-        print_json(&worker.status().to_json());
+        print_json(&running.worker().status().to_json());
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use super::{
     output::{mesh, planck, print, print_json, show_fault},
     stake,
 };
-use crate::{Fault, embedded, host, lock::StateLock, status::ShownFault, worker::STATUS_FILE};
+use crate::{Fault, host, lock::StateLock, running, status::ShownFault, worker::STATUS_FILE};
 use llmesh_chain::{ChainApi, NodeClient};
 use llmesh_engine::{EngineConfig, Executor};
 use serde_json::{Value as Json, json};
@@ -43,7 +43,7 @@ pub(super) async fn run(context: &Context, args: StatusArgs) -> Result<(), CliEr
     }
     faults.sort();
 
-    let folder = embedded::state_folder(&context.base_path);
+    let folder = running::state_folder(&context.base_path);
     let running = StateLock::is_held(&folder);
     let worker: Option<Json> = std::fs::read_to_string(folder.join(STATUS_FILE))
         .ok()

@@ -26,6 +26,7 @@ mod serve;
 mod start;
 
 pub use directory::Directory;
+pub use llmesh_mesh::Multiaddr;
 pub use start::{Engines, Net, NetConfig, NetError};
 pub(crate) use start::{Report, Reporter};
 

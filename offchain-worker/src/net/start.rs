@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     audit::{self, Auditing, EvidenceError, EvidenceStore},
-    embedded::models_folder,
+    running::models_folder,
 };
 use llmesh_chain::{ChainApi, ChainError, HeadState, NodeClient, Signer};
 use llmesh_content::{ContentError, Store, StoreConfig};
@@ -67,6 +67,26 @@ pub struct NetConfig {
     pub claim_above: u128,
     /// Disk space for models, in bytes.
     pub model_space: u64,
+}
+
+impl NetConfig {
+    /// Listens nowhere and knows nobody; what else a worker needs is as usual.
+    pub fn new(base_path: impl Into<PathBuf>) -> Self {
+        Self {
+            base_path: base_path.into(),
+            listen: Vec::new(),
+            external: Vec::new(),
+            bootstrap: Vec::new(),
+            local_only: false,
+            relays: true,
+            region: "unknown".into(),
+            gateway: None,
+            gateway_token: None,
+            capacity: 1,
+            claim_above: 1_000_000_000_000,
+            model_space: 64 << 30,
+        }
+    }
 }
 
 /// What a worker in the mesh runs models with.

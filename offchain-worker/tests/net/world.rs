@@ -583,18 +583,14 @@ pub async fn start_with(world: &Arc<World>, name: &str, join: Vec<Multiaddr>, se
         state.workers.entry(signer.account_id().0).or_insert(record);
     }
     let config = NetConfig {
-        base_path: folder.path().into(),
         listen: listen.clone(),
-        external: Vec::new(),
         bootstrap: join,
         local_only: true,
-        relays: true,
         region: "test".into(),
-        gateway: None,
-        gateway_token: None,
         capacity: 2,
         claim_above: 3 * FEE,
         model_space: 1 << 30,
+        ..NetConfig::new(folder.path())
     };
     let executor = AddOne::new();
     let used = engine.unwrap_or_else(|| executor.clone());

@@ -7,24 +7,23 @@ mod weights;
 
 use clap::{Parser, ValueEnum};
 use llmesh_chain::{ClientConfig, H256, NodeClient, RpcNodeClient, Signer};
-use llmesh_engine::{
-    Engine, EngineConfig, EngineError, Execution, Executor, ModelRef, ModelStore, RunRequest,
-};
+use llmesh_engine::{EngineConfig, EngineError, Execution, Executor, ModelRef, ModelStore, RunRequest};
 use llmesh_mesh::Multiaddr;
 use llmesh_primitives::{ContentId, Tensors};
 use llmesh_worker::{
-    Worker, WorkerConfig,
-    audit::{Auditing, EvidenceError, EvidenceStore, Payloads, evidence_folder},
-    embedded::{models_folder, state_folder},
-    net::{Engines, Net, NetConfig},
+    audit::{EvidenceError, Payloads},
+    net::NetConfig,
+    running::{self, Running, Setup, models_folder},
 };
 use std::{
     collections::HashMap,
     net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -76,15 +75,13 @@ async fn main() -> Result<(), Failure> {
 
     let client: Arc<dyn NodeClient> = Arc::new(RpcNodeClient::websocket(&args.node, ClientConfig::default()));
     let signer = Signer::from_secret(&args.suri)?;
-    let engine = |config| {
-        Engine::start(ModelStore::open(models_folder(&args.base_path))?, config).map_err(Failure::from)
-    };
-    let honest: Arc<dyn Executor> = Arc::new(engine(EngineConfig {
-        threads: args.capacity,
-        ..EngineConfig::default()
-    })?);
-    let verifier: Arc<dyn Executor> = Arc::new(engine(EngineConfig::verifier())?);
-    let evidence = EvidenceStore::open(&evidence_folder(&args.base_path), 1 << 30)?;
+    let honest: Arc<dyn Executor> = Arc::new(running::engine(
+        &args.base_path,
+        EngineConfig {
+            threads: args.capacity,
+            ..EngineConfig::default()
+        },
+    )?);
     let serving: Arc<dyn Executor> = match args.how {
         How::OtherModel => Arc::new(Substitute::new(
             honest,
@@ -94,52 +91,52 @@ async fn main() -> Result<(), Failure> {
         How::Int8 => Arc::new(Substitute::new(honest, &args.base_path, weights::Change::Int8)),
         How::LazyVerifier | How::Withhold => honest,
     };
-    let mut auditing = Auditing::new(evidence.clone(), verifier.clone());
+    let mut auditing = running::auditing(&args.base_path, None, 1 << 30)?;
     match args.how {
-        How::LazyVerifier => auditing.verifier = Arc::new(Lazy::new(verifier)),
+        How::LazyVerifier => auditing.verifier = Arc::new(Lazy::new(auditing.verifier)),
         How::Withhold => auditing.payloads = Arc::new(Nothing),
         How::OtherModel | How::Int8 => {}
     }
 
-    let config = WorkerConfig {
-        metrics: Some((Ipv4Addr::LOCALHOST, args.prometheus_port).into()),
-        evidence: Some(evidence),
-        ..WorkerConfig::new(state_folder(&args.base_path))
-    };
-    let mut worker = Worker::spawn(config, client.clone(), serving.clone(), signer.clone()).await?;
     let config = NetConfig {
-        base_path: args.base_path.clone(),
         listen: vec![args.mesh_listen],
-        external: Vec::new(),
         bootstrap: args.mesh_bootstrap,
         local_only: true,
-        relays: true,
         region: "cheat".into(),
-        gateway: None,
-        gateway_token: None,
         capacity: args.capacity,
-        claim_above: 1_000_000_000_000,
         model_space: 1 << 32,
+        ..NetConfig::new(&args.base_path)
     };
-    let net = tokio::select! {
-        started = Net::start(config, client, Engines { serving, auditing }, signer) => started?,
-        _ = interrupt.recv() => return Ok(worker.stop().await?),
-        _ = terminate.recv() => return Ok(worker.stop().await?),
+    let setup = Setup {
+        client,
+        signer,
+        serving,
+        capacity: args.capacity,
+        grace: Duration::from_secs(20),
+        metrics: Some((Ipv4Addr::LOCALHOST, args.prometheus_port).into()),
+        mesh: Some((config, auditing)),
+        base_path: args.base_path,
     };
-    worker.show_net(&net);
-    tracing::warn!(how = ?args.how, peer = %net.peer_id(), "cheating");
-    loop {
-        tokio::select! {
-            ended = worker.finished() => {
-                ended?;
-                break;
+    let stop = CancellationToken::new();
+    tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
             }
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            stop.cancel();
         }
-        worker.begin_stop();
+    });
+    let mut running = Running::start(setup, &stop).await?;
+    tracing::warn!(how = ?args.how, "cheating");
+    tokio::select! {
+        ended = running.finished() => return Ok(ended?),
+        () = stop.cancelled() => {}
     }
-    net.stop().await;
+    running.begin_stop();
+    running.finished().await?;
+    running.leave().await;
     Ok(())
 }
 
