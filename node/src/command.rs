@@ -50,10 +50,7 @@ pub fn run() -> Result<()> {
     let cli = Cli::from_args();
 
     match &cli.subcommand {
-        None if cli.worker.worker => run_with_worker(&cli),
-        None => cli
-            .create_runner(&cli.run)?
-            .run_node_until_exit(|config| async move { Ok(node(config)?.task_manager) }),
+        None => run_node(&cli),
         Some(Subcommand::Key(cmd)) => cmd.run(&cli),
         Some(Subcommand::ExportChainSpec(cmd)) => cmd.run(cli.load_spec(&cmd.chain)?),
         Some(Subcommand::CheckBlock(cmd)) => cli.create_runner(cmd)?.async_run(|config| {
@@ -119,9 +116,12 @@ fn node(config: Configuration) -> Result<Node> {
     }?)
 }
 
-/// Runs a node with a worker in it. What [`sc_cli::Runner`] does, but that it would end the node's tasks at the signal, while
-/// the worker still needs them.
-fn run_with_worker(cli: &Cli) -> Result<()> {
+/// Runs a node, and its worker if it has one, until a signal comes or one of them fails.
+///
+/// It does what [`sc_cli::Runner`] does but for the end. There, the signal ends the node's tasks, while the worker would still
+/// need them; and a task that panics because another one has ended before it (such races are as old as
+/// <https://github.com/paritytech/polkadot/issues/6368>) turns an orderly end into a failure.
+fn run_node(cli: &Cli) -> Result<()> {
     let runtime = sc_cli::build_runtime()?;
     let signals = runtime.block_on(async { Signals::capture() })?;
     let config = cli.run.create_configuration(cli, runtime.handle().clone())?;
@@ -140,13 +140,30 @@ fn run_with_worker(cli: &Cli) -> Result<()> {
     let is_dev = config.chain_spec.chain_type() == ChainType::Development;
     let (ended, tasks) = runtime.block_on(async {
         let mut node = node(config)?;
-        let running = worker::start(&node, &cli.worker, &base_path, is_dev, &stop).await?;
-        let ended = worker::until_stopped(&mut node.task_manager, running, &stop).await;
+        let ended = if cli.worker.worker {
+            let running = worker::start(&node, &cli.worker, &base_path, is_dev, &stop).await?;
+            worker::until_stopped(&mut node.task_manager, running, &stop).await
+        } else {
+            tokio::select! {
+                failed = node.task_manager.future() => failed,
+                () = stop.cancelled() => Ok(()),
+            }
+        };
         Ok::<_, sc_cli::Error>((ended, node.task_manager))
     })?;
+    std::panic::set_hook(Box::new(|panic| {
+        log::warn!("a task failed at the node's end: {panic}")
+    }));
     // Dropping it tells the tasks to end; only then the runtime waits for them.
-    drop(tasks);
+    let tasks = tasks.into_task_registry();
     runtime.shutdown_timeout(SHUTDOWN);
+    for (task, count) in tasks.running_tasks() {
+        log::error!(
+            "{count} of the task {} did not end in {} s",
+            task.name,
+            SHUTDOWN.as_secs()
+        );
+    }
     Ok(ended?)
 }
 
