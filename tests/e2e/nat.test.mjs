@@ -1,5 +1,5 @@
 // A host behind NAT, in an internet of network namespaces: two relays, a gateway, and the host, which nobody can connect
-// to. Requests reach it through a relay, and through the other one when that dies.
+// to. Requests reach it through a relay, and through the other one when that dies; from a machine that is as hidden, directly.
 
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
@@ -70,6 +70,7 @@ let input;
 let host;
 let gateway;
 let relays;
+let guest;
 
 async function startAll(net) {
   internet = await Internet.create();
@@ -83,6 +84,7 @@ async function startAll(net) {
 
   await net.startValidators();
   const chain = `ws://${internet.middle}:${net.nodes[0].rpcPort}`;
+  const hideout = await internet.home('guest');
   const resident = (machine, key, peers) => {
     const added = net.watch(new Resident(net.dir, machine, chain, { key, join: peers }));
     net.workers.push(added);
@@ -102,6 +104,8 @@ async function startAll(net) {
   relays = open.slice(0, 2);
   [, , gateway] = open;
   host = resident(home, 'Charlie', addresses.slice(0, 2));
+  // It joins later.
+  guest = resident(hideout, 'Eve/guest', addresses.slice(0, 2));
   await net.alive(Promise.all([net.publishMagika(), net.becomeHost(host.account)]));
   net.say('starting the host');
   await net.alive(host.serve());
@@ -118,16 +122,24 @@ const { network, it } = impossible
 
 const tensor = () => `bytes=INT32:1,2048:@${input}`;
 
-/** Asks the gateway, from its own machine. */
-const infer = (...args) =>
+/** Asks a worker's gateway, from its own machine. */
+const inferAt = (asked, ...args) =>
   cli(
     host.node,
     [
       '--dev-key', 'ferdie', '--base-path', client, 'infer', magika.NAME, '--input', tensor(), '--gateway', GATEWAY,
       '--budget', '0.5', ...args,
     ],
-    { enter: gateway.machine.enter },
+    { enter: asked.machine.enter },
   );
+const infer = (...args) => inferAt(gateway, ...args);
+
+/** Waits until a worker's gateway knows the host. */
+const knowsHost = (one) =>
+  one.process.until('to know the host', async () => {
+    const [model] = await one.ask('mesh_models');
+    return model?.hosts === 1;
+  }, { timeout: 60_000, interval: 500 });
 
 /** Checks that the host has answered, and rightly. */
 function check(done) {
@@ -166,10 +178,7 @@ it('nobody can connect to the host: it notices, and gets a place at both relays'
 });
 
 it('a paid request to the gateway is answered by the host, through a relay', async () => {
-  await gateway.process.until('to know the host', async () => {
-    const [model] = await gateway.ask('mesh_models');
-    return model?.hosts === 1;
-  }, { timeout: 60_000, interval: 500 });
+  await knowsHost(gateway);
   const receipt = join(network.dir, 'receipt.json');
   check(await infer('--receipt', receipt, '--timeout', '40'));
   const { stdout } = await worker(['--json', 'receipt', 'verify', receipt, '--input', tensor()]);
@@ -196,6 +205,24 @@ it('that relay dies: the host is reached through the other one', async () => {
   check(await until('an answer without that relay', () => infer('--timeout', '15'), { timeout: 90_000 }));
   console.error(`# nat: reached again ${(Date.now() - began) / 1000} s after ${lost.name} died`);
   assert.ok((await carried(kept)) >= 1);
+});
+
+it('two that nobody can connect to find a direct way to each other, and need no relay any more', async (t) => {
+  if (!guest.machine.translated) {
+    t.skip('this needs NAT');
+    return;
+  }
+  await network.alive(guest.spawn());
+  await knowsHost(guest);
+  check(await until('an answer', () => inferAt(guest, '--timeout', '15'), { timeout: 90_000 }));
+  await guest.process.until('to be connected directly', async () => {
+    const punched = await Promise.all([guest, host].map((one) => one.metric('llmesh_mesh_events_total{event="hole_punched"}')));
+    return punched.some((n) => n > 0) && (await guest.health()).mesh.relayed === 0;
+  }, { timeout: 60_000, interval: 500 });
+  const { address, port } = guest.machine;
+  for (const one of [gateway, ...relays.slice(1)]) assert.equal(await one.machine.reaches(address, port), false);
+  for (const relay of relays) await internet.part(guest.machine, relay.machine);
+  check(await inferAt(guest, '--timeout', '15'));
 });
 
 /** Processes that are in one of these networks. */

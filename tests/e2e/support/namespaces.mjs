@@ -162,7 +162,7 @@ export class Internet {
   }
 
   /**
-   * A machine that nobody can connect to: behind a router that translates its address. Without a packet filter the machine is
+   * A machine that nobody can connect to: behind a router that translates its address, and is silent to strangers. Without a packet filter the machine is
    * like any other, but listens on its loopback interface alone. `hidden` says how it is.
    */
   async home(name) {
@@ -171,6 +171,9 @@ export class Internet {
       nft add table ip nat
       nft add chain ip nat out '{ type nat hook postrouting priority 100; }'
       nft add rule ip nat out oifname wan masquerade
+      nft add table ip filter
+      nft add chain ip filter in '{ type filter hook input priority 0; }'
+      nft add rule ip filter in iifname wan ct state != established,related drop
       echo 1 >/proc/sys/net/ipv4/ip_forward
     `;
     try {
@@ -197,7 +200,7 @@ export class Internet {
       file,
     );
     const hidden = 'behind a router with NAT (nftables)';
-    return new Machine({ ...router, name, file, hidden, listen: `/ip4/192.168.1.2/tcp/${MESH_PORT}` });
+    return new Machine({ ...router, name, file, hidden, translated: true, listen: `/ip4/192.168.1.2/tcp/${MESH_PORT}` });
   }
 
   /** From now on nothing gets from one of two machines to the other. */
