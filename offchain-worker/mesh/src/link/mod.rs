@@ -117,6 +117,10 @@ pub struct LinkConfig {
     pub stall: Duration,
     /// A ping goes out so often; it measures the round trip and finds dead links.
     pub ping: Duration,
+    /// While a call waits, a peer that says nothing for half of this is pinged, and after all of it the link is dead. So calls
+    /// need not wait out their time for a peer that was cut off. It does not hold while more is on its way to the peer than a
+    /// slow path may take that long for.
+    pub patience: Duration,
     /// When bodies are compressed on their way out. What comes in compressed is always understood.
     pub compression: Compression,
     /// How much the peer may ask; `None` is as much as the other limits let it.
@@ -137,6 +141,7 @@ impl Default for LinkConfig {
             request_timeout_max: Duration::from_secs(300),
             stall: Duration::from_secs(20),
             ping: Duration::from_secs(10),
+            patience: Duration::from_secs(6),
             compression: Compression::Adaptive { level: 1 },
             rate: None,
         }

@@ -491,6 +491,67 @@ async fn a_silent_peer_is_found_by_a_ping() {
     drop(raw);
 }
 
+/// With pings and stalls that are far off.
+fn patient(patience: u64) -> LinkConfig {
+    LinkConfig {
+        patience: Duration::from_millis(patience),
+        stall: LONG,
+        ..small()
+    }
+}
+
+#[tokio::test]
+async fn a_call_does_not_wait_for_a_peer_that_fell_silent() {
+    // Before the hello, after it, and after a while without calls.
+    for (greets, idle) in [(false, 0), (true, 0), (true, 150)] {
+        let (mut raw, side) = Raw::against(patient(100), echo());
+        if greets {
+            raw.hello(Claims::default()).await;
+        }
+        tokio::time::sleep(Duration::from_millis(idle)).await;
+        let answer = side.link.call(call("", pattern(10, 1))).await;
+        assert!(matches!(answer, Err(CallError::Closed)), "{answer:?}");
+        assert_eq!(side.end().await, LinkEnd::Stalled("answer"));
+        drop(raw);
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_pings_may_take_its_time() {
+    let (mut raw, side) = Raw::greeted(patient(60), echo()).await;
+    let asked = tokio::spawn({
+        let link = side.link.clone();
+        async move { link.call(call("", pattern(10, 1))).await }
+    });
+    let id = raw.read_kind(REQUEST).await.id;
+    // Nothing but pings comes, for many times the patience; reading answers them.
+    let nothing = tokio::time::timeout(Duration::from_millis(600), raw.read()).await;
+    assert!(nothing.is_err(), "{nothing:?}");
+    raw.frame(RESPONSE | END, id, &response(4, b"late")).await;
+    assert_eq!(asked.await.unwrap(), Ok(Bytes::from_static(b"late")));
+}
+
+#[tokio::test]
+async fn a_peer_that_is_slow_to_take_a_body_is_not_dead() {
+    let config = LinkConfig {
+        window: 1 << 20,
+        link_window: 4 << 20,
+        ..patient(60)
+    };
+    let (mut raw, side) = Raw::greeted(config, echo()).await;
+    let asked = tokio::spawn({
+        let link = side.link.clone();
+        async move { link.call(call("", pattern(200_000, 1))).await }
+    });
+    // It reads nothing for many times the patience.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert!(side.link.is_open() && !asked.is_finished());
+    let id = raw.read_kind(REQUEST).await.id;
+    while raw.read_kind(DATA).await.kind & END == 0 {}
+    raw.frame(RESPONSE | END, id, &response(4, b"done")).await;
+    assert_eq!(asked.await.unwrap(), Ok(Bytes::from_static(b"done")));
+}
+
 #[tokio::test]
 async fn pings_one_at_a_time() {
     let (mut raw, side) = Raw::greeted(small(), echo()).await;

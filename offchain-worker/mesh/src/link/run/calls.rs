@@ -44,6 +44,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Run<S> {
             let _ = reply.send(Err(CallError::TooLarge));
             return;
         }
+        if self.calls.is_empty() {
+            self.waiting_since = self.now;
+            self.arm(self.now + self.config.patience / 2);
+        }
         let flow = Flow::new(body);
         let lane = if flow.is_large() {
             &mut self.large_starts

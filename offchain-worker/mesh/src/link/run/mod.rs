@@ -36,6 +36,8 @@ use tokio_util::sync::CancellationToken;
 const OUT_HIGH: usize = 128 * 1024;
 /// More is put out as soon as less than this waits.
 const OUT_LOW: usize = 32 * 1024;
+/// With more than this on its way to it, a peer that says nothing may just be slow to get it.
+const UNHEARD: usize = 64 * 1024;
 /// Buffer for reading: at first, and when the link is busy.
 const READ_MIN: usize = 4 * 1024;
 const READ_MAX: usize = 64 * 1024;
@@ -108,6 +110,7 @@ pub(super) fn sane(mut config: LinkConfig) -> LinkConfig {
     config.request_timeout_max = config.request_timeout_max.min(year);
     config.stall = config.stall.clamp(least, year);
     config.ping = config.ping.clamp(least, year);
+    config.patience = config.patience.clamp(least, year);
     config
 }
 
@@ -248,6 +251,8 @@ pub(super) struct Run<S> {
     /// When the frame of which only a part is here was begun.
     frame_begun: Option<Instant>,
     last_read: Instant,
+    /// When the oldest of the calls that wait began to.
+    waiting_since: Instant,
     link_in_credit: usize,
     link_unacknowledged: usize,
     unpacker: Unpacker,
@@ -296,6 +301,8 @@ pub(super) struct Run<S> {
     next_ping: Instant,
     pings: u64,
     write_since: Option<Instant>,
+    /// Bytes written since the peer was last heard.
+    unheard: usize,
     unflushed: bool,
 
     /// The peer said goodbye.
@@ -371,6 +378,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Run<S> {
             reading: None,
             frame_begun: None,
             last_read: now,
+            waiting_since: now,
             link_in_credit: 0,
             link_unacknowledged: 0,
             unpacker: Unpacker::default(),
@@ -407,6 +415,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Run<S> {
             next_ping: now,
             pings: 0,
             write_since: None,
+            unheard: 0,
             unflushed: false,
             told: false,
             sleep: None,
@@ -462,6 +471,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Run<S> {
             Some(_) => {}
             None if self.agreed.is_some() && due(self.next_ping) => self.ping_due = true,
             None => {}
+        }
+        if !self.calls.is_empty() {
+            let patience = self.config.patience;
+            let quiet = self.last_read.max(self.waiting_since);
+            // The peer has had its time to answer the ping too.
+            let dead = match self.ping_sent {
+                Some((_, at)) => Some((quiet + patience).max(at + patience / 2)),
+                None if self.agreed.is_none() => Some(quiet + patience),
+                None => None,
+            };
+            match dead {
+                _ if self.unheard > UNHEARD || self.write_since.is_some() => _ = due(now + patience / 2),
+                Some(dead) if due(dead) => return Err(LinkEnd::Stalled("answer")),
+                Some(_) => {}
+                None if self.ping_due => {}
+                None => self.ping_due = due(quiet + patience / 2),
+            }
         }
         let mut late_calls = Vec::new();
         for (key, call) in &self.calls {

@@ -44,6 +44,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Run<S> {
         };
         self.end += n;
         self.last_read = self.now;
+        self.unheard = 0;
         self.sending.stats.bytes_in += n as u64;
         if let Some(bucket) = &mut self.byte_rate {
             bucket.spend(n);

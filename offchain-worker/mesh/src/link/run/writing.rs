@@ -43,7 +43,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Run<S> {
             self.ping_sent = Some((nonce, Instant::now()));
             self.sending
                 .frame(Kind::Ping, 0, false, false, 8, |buf| buf.put_u64_le(nonce));
-            self.arm(self.now + self.config.stall);
+            let answered = match self.calls.is_empty() {
+                true => self.config.stall,
+                false => self.config.patience / 2,
+            };
+            self.arm(self.now + answered);
         }
         if std::mem::take(&mut self.link_ack_due) {
             let n = std::mem::take(&mut self.link_unacknowledged);
@@ -294,6 +298,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Run<S> {
                     self.sending.stats.bytes_out += n as u64;
                     self.sending.stats.writes += 1;
                     self.write_since = None;
+                    self.unheard = self.unheard.saturating_add(n);
                     self.unflushed = true;
                     if self.sending.out.len() < OUT_LOW && matches!(self.state, State::Running) {
                         self.fill();
