@@ -9,7 +9,7 @@ use crate::{
     Directory, Kind, Limits, PeerId, Request, Service, Unreachable,
     limits::Rates,
     link::{self, Link, LinkConfig, LinkEnd, LinkStats, Reject, Role},
-    score::Offence,
+    score::{Offence, Report},
     status::Counting,
 };
 use bytes::Bytes;
@@ -112,7 +112,7 @@ pub(crate) struct Links {
     table: Mutex<HashMap<(PeerId, Kind), Slot>>,
     next: AtomicU64,
     pub tasks: TaskTracker,
-    reports: mpsc::Sender<(PeerId, Offence)>,
+    reports: mpsc::Sender<Report>,
 }
 
 impl Links {
@@ -124,7 +124,7 @@ impl Links {
         rates: Arc<Rates>,
         counting: Arc<Counting>,
         stopping: CancellationToken,
-        reports: mpsc::Sender<(PeerId, Offence)>,
+        reports: mpsc::Sender<Report>,
     ) -> Arc<Self> {
         Arc::new(Self {
             me,
@@ -309,12 +309,17 @@ impl Links {
             }
         }
         tracing::debug!(%peer, %kind, %end, "link ended");
-        if let LinkEnd::Violation(reason) = end {
-            self.serve.counting.links_violated.add();
-            tracing::info!(%peer, %kind, reason, "link violated");
-            // When the node can not keep up with reports, one more does not matter.
-            let _ = self.reports.try_send((peer, Offence::Protocol));
-        }
+        let report = match end {
+            LinkEnd::Violation(reason) => {
+                self.serve.counting.links_violated.add();
+                tracing::info!(%peer, %kind, reason, "link violated");
+                Report::Offence(peer, Offence::Protocol)
+            }
+            LinkEnd::Silent => Report::Silent(peer),
+            _ => return,
+        };
+        // When the node can not keep up with reports, one more does not matter.
+        let _ = self.reports.try_send(report);
     }
 
     /// Closes every link with a peer.

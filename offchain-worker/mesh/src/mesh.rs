@@ -13,6 +13,7 @@ use crate::{
     node::{self, Command, Node},
     now,
     record::PeerRecord,
+    score::Report,
     status::Counting,
     streams::OpenError,
 };
@@ -113,7 +114,7 @@ struct Inner {
     shared: Arc<Shared>,
     links: Arc<Links>,
     commands: mpsc::Sender<Command>,
-    reports: mpsc::Sender<(PeerId, Offence)>,
+    reports: mpsc::Sender<Report>,
     listen: watch::Receiver<Vec<Multiaddr>>,
     status: watch::Receiver<MeshStatus>,
     stopped: CancellationToken,
@@ -608,7 +609,7 @@ impl Mesh {
     /// Reports what a peer did wrong. Enough of it puts the peer out for a while.
     pub fn report(&self, peer: PeerId, offence: Offence) {
         // When the loop can not keep up with reports, one more does not matter.
-        let _ = self.inner.reports.try_send((peer, offence));
+        let _ = self.inner.reports.try_send(Report::Offence(peer, offence));
     }
 
     /// Stops the node in order: no new requests, what is at work ends, goodbye on every link, the book on disk,

@@ -27,6 +27,14 @@ pub enum Offence {
     BadGossip,
 }
 
+/// What the loop is told of a peer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Report {
+    Offence(PeerId, Offence),
+    /// It was silent for too long while a call waited: its connections are taken for dead. That is no offence.
+    Silent(PeerId),
+}
+
 impl Offence {
     /// Points it costs. At [`LIMIT`] a peer is put out.
     fn cost(self) -> f64 {

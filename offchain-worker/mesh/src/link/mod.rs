@@ -309,6 +309,9 @@ pub enum LinkEnd {
     /// The peer made no progress for `stall` with this.
     #[error("stalled: {0}")]
     Stalled(&'static str),
+    /// The peer said nothing for as long as a waiting call has patience, not even to a ping.
+    #[error("silent while a call waited")]
+    Silent,
     /// The peer broke the rules, or says that this side did.
     #[error("protocol violation: {0}")]
     Violation(String),

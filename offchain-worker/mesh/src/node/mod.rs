@@ -18,7 +18,7 @@ use crate::{
     nat::Reach,
     now,
     record::MAX_ADDRESSES,
-    score::Scores,
+    score::{Report, Scores},
     streams::{self, Inbound},
     transport,
 };
@@ -127,7 +127,7 @@ pub(crate) enum Command {
 /// The loop's ends of the channels.
 pub(crate) struct Ends {
     pub commands: mpsc::Receiver<Command>,
-    pub reports: mpsc::Receiver<(PeerId, Offence)>,
+    pub reports: mpsc::Receiver<Report>,
     pub listen: watch::Sender<Vec<Multiaddr>>,
     pub status: watch::Sender<MeshStatus>,
     pub mesh: WeakMesh,
@@ -359,7 +359,10 @@ impl Node {
                     Some(Command::Stop) | None => self.begin_stop(),
                     Some(command) => self.on_command(command),
                 },
-                Some((peer, offence)) = self.ends.reports.recv() => self.on_report(peer, offence),
+                Some(report) = self.ends.reports.recv() => match report {
+                    Report::Offence(peer, offence) => self.on_report(peer, offence),
+                    Report::Silent(peer) => self.on_silence(peer),
+                },
                 () = shared.subscriptions.changed.notified() => self.follow_topics(),
                 _ = tick.tick() => {
                     if self.on_tick() {
@@ -866,6 +869,19 @@ impl Node {
                 .set_application_score(&peer, score);
         }
         self.dirty = true;
+    }
+
+    /// What is under way to a peer that does not answer is given up, so that another way to it can be tried at once.
+    fn on_silence(&mut self, peer: PeerId) {
+        let known = self.peers.get(&peer);
+        let connections: Vec<_> = known
+            .iter()
+            .flat_map(|known| known.connections.keys().copied())
+            .collect();
+        tracing::debug!(%peer, connections = connections.len(), "silent");
+        for connection in connections {
+            self.swarm.close_connection(connection);
+        }
     }
 
     fn put_out(&mut self, peer: PeerId) {

@@ -483,7 +483,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Run<S> {
             };
             match dead {
                 _ if self.unheard > UNHEARD || self.write_since.is_some() => _ = due(now + patience / 2),
-                Some(dead) if due(dead) => return Err(LinkEnd::Stalled("answer")),
+                Some(dead) if due(dead) => return Err(LinkEnd::Silent),
                 Some(_) => {}
                 None if self.ping_due => {}
                 None => self.ping_due = due(quiet + patience / 2),
