@@ -6,10 +6,11 @@ use super::{
     context::Context,
     output::{mesh, planck},
 };
-use crate::net::identity::KeyFolder;
+use crate::net::{Directory, identity::KeyFolder};
 use llmesh_chain::{AccountId, Call, ChainApi, ChainChannel, NodeClient, Signer, Wait, calls};
 use llmesh_primitives::{ChannelId, ChannelState, channel::MAX_LANES};
 use serde_json::{Value as Json, json};
+use std::cmp::Reverse;
 
 pub(super) async fn run(context: &Context, command: ChannelCommand) -> Result<(), CliError> {
     match command {
@@ -22,7 +23,9 @@ pub(super) async fn run(context: &Context, command: ChannelCommand) -> Result<()
             let mut hosts = host;
             if let Some(model) = &model {
                 let found = context.resolve(model).await?;
-                let live = live_hosts(context, found.id).await?;
+                let mut live = live_hosts(context, found.id).await?;
+                live.retain(|host| !hosts.contains(host));
+                live.truncate((MAX_LANES as usize).saturating_sub(hosts.len()));
                 if live.is_empty() && hosts.is_empty() {
                     return Err(CliError::Failed(format!(
                         "no host in good standing offers {model}"
@@ -108,21 +111,22 @@ pub(super) fn payer(context: &Context) -> Result<Signer, CliError> {
     Ok(folder.payer()?)
 }
 
-/// The hosts of a model that are in good standing.
+/// The hosts of a model that can be asked over the mesh: as many as a channel has lanes, the cheapest first and of these those of
+/// the best reputation.
 pub(super) async fn live_hosts(
     context: &Context,
     model: llmesh_primitives::ModelVersionId,
 ) -> Result<Vec<AccountId>, CliError> {
-    let client = &context.client;
-    let mut live = Vec::new();
-    for (host, _) in client.offers(model).await? {
-        let status = client.host_status(host, None).await?;
-        if status.stake.is_some_and(|s| s.host) && !status.suspended {
-            live.push(host);
-        }
-    }
+    let directory = Directory::new();
+    directory.refresh(&context.client).await?;
+    let snapshot = directory.snapshot();
+    let mut live: Vec<_> = snapshot
+        .live_offers(model)
+        .map(|(host, terms)| (terms.price, Reverse(host.reputation_ppb), host.account.0))
+        .collect();
+    live.sort_unstable();
     live.truncate(MAX_LANES as usize);
-    Ok(live)
+    Ok(live.into_iter().map(|(_, _, host)| host.into()).collect())
 }
 
 async fn known(context: &Context, id: ChannelId) -> Result<ChainChannel, CliError> {

@@ -350,7 +350,7 @@ impl Requester {
                 price: choice.price,
                 owed: Owed::default(),
             };
-            let mut again = None;
+            let mut again = so_far.unsure.remove(&choice.entry.account.0);
             for _ in 0..TRIES_PER_HOST {
                 let left = round.deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {
@@ -396,6 +396,9 @@ impl Requester {
                 if next {
                     break;
                 }
+            }
+            if let Some(request) = again {
+                so_far.unsure.insert(choice.entry.account.0, request);
             }
         }
         Ok(None)
@@ -631,15 +634,19 @@ impl Requester {
                 let reason = refusal.to_string();
                 match refusal.retry() {
                     // Somebody on the way said so: the courier has tried every path that it knows.
-                    Retry::OtherPath | Retry::OtherHost | Retry::Never => {
-                        drop(request.payment.failed());
-                        Ok(match refusal {
-                            Refusal::NextHopUnreachable { .. }
-                            | Refusal::NotForwarding
-                            | Refusal::ShuttingDown => Tried::NoWay(reason),
-                            _ => Tried::Next(reason),
-                        })
-                    }
+                    Retry::OtherPath | Retry::OtherHost | Retry::Never => Ok(match refusal {
+                        Refusal::NextHopUnreachable { .. }
+                        | Refusal::NotForwarding
+                        | Refusal::ShuttingDown => {
+                            // It may have been the answer that found no way.
+                            *again = Some(request);
+                            Tried::NoWay(reason)
+                        }
+                        _ => {
+                            drop(request.payment.failed());
+                            Tried::Next(reason)
+                        }
+                    }),
                     Retry::SamePath => {
                         // Another key, by the host's word; the chain has the last one.
                         drop(request.payment.failed());
@@ -859,6 +866,8 @@ struct SoFar {
     last: Option<String>,
     /// Whether a host of the last round could not be reached, so that it may be worth another round.
     unreachable: bool,
+    /// Requests that their host may have answered: asked again in the next round, they are not charged again.
+    unsure: BTreeMap<[u8; 32], Sealable>,
 }
 
 struct Tell<'a> {
