@@ -17,7 +17,7 @@ use llmesh_chain::{ChainError, H256, NodeClient, Signer};
 use llmesh_mesh::PeerId;
 use llmesh_payments::{LaneFacts, LaneKey, Owed, PayError, PayerBook};
 use llmesh_primitives::{ChannelId, ChannelState, LaneId, ModelVersionId, Priority};
-use llmesh_proofs::{Place, RequestTerms, SignedReceipt};
+use llmesh_proofs::{Place, RequestTerms, SignedReceipt, SignedRequest};
 use llmesh_protocol::{
     Answer, Ask, KeyId, MeshTensors, PeerIdBytes, Progress, Refusal, Retry, RouteHeader, VERSION,
     seal::{AnswerOpener, Received, seal},
@@ -174,6 +174,8 @@ struct Next {
     price: u128,
     /// What the host said that it is owed, when it refused a voucher.
     owed: Owed,
+    /// What it was asked in an earlier round.
+    unsure: Option<Unsure>,
 }
 
 /// How one try at a host ended.
@@ -312,7 +314,7 @@ impl Requester {
             what.inputs
                 .check_inputs(&model.manifest.signature)
                 .map_err(|e| RequestError::Inputs(e.to_string()))?;
-            let choices = match self.choices(what, &snapshot).await {
+            let choices = match self.choices(what, &snapshot, &so_far.unsure).await {
                 // Why the hosts of the first round did not answer says more.
                 Err(error) if so_far.last.is_none() => return Err(error),
                 Err(_) => break,
@@ -349,8 +351,9 @@ impl Requester {
             let mut terms = Next {
                 price: choice.price,
                 owed: Owed::default(),
+                unsure: so_far.unsure.remove(&choice.entry.account.0),
             };
-            let mut again = so_far.unsure.remove(&choice.entry.account.0);
+            let mut again: Option<Sealable> = None;
             for _ in 0..TRIES_PER_HOST {
                 let left = round.deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {
@@ -398,14 +401,20 @@ impl Requester {
                 }
             }
             if let Some(request) = again {
-                so_far.unsure.insert(choice.entry.account.0, request);
+                let (host, request) = (choice.entry.account.0, self.park(request));
+                so_far.unsure.insert(host, request);
             }
         }
         Ok(None)
     }
 
     /// The hosts to ask, in order.
-    async fn choices(&self, what: &Inference, snapshot: &Snapshot) -> Result<Vec<Choice>, RequestError> {
+    async fn choices(
+        &self,
+        what: &Inference,
+        snapshot: &Snapshot,
+        unsure: &BTreeMap<[u8; 32], Unsure>,
+    ) -> Result<Vec<Choice>, RequestError> {
         let model = snapshot
             .models
             .get(&what.version)
@@ -442,7 +451,9 @@ impl Requester {
             for (entry, terms, price) in &affordable {
                 let funded = lanes.get(&entry.account.0).into_iter().flatten().find(|f| {
                     let used = used.get(&f.facts.key).copied().unwrap_or_default();
-                    f.facts.funded.saturating_sub(used) >= *price
+                    // What it costs to ask again is there already.
+                    let again = unsure.get(&entry.account.0).filter(|unsure| unsure.is_of(f));
+                    again.is_some() || f.facts.funded.saturating_sub(used) >= *price
                 });
                 if let Some(funded) = funded {
                     let choice = Choice {
@@ -556,15 +567,7 @@ impl Requester {
     ) -> Result<Tried, RequestError> {
         let request = match again.take() {
             Some(request) => request,
-            None => match self
-                .pay(
-                    attempt,
-                    std::mem::take(&mut terms.owed),
-                    terms.price,
-                    tell.steps.is_some(),
-                )
-                .await
-            {
+            None => match self.pay(attempt, terms, tell.steps.is_some()).await {
                 Ok(request) => request,
                 Err(PayError::Storage(error)) => return Err(PayError::Storage(error).into()),
                 Err(error) => return Ok(Tried::Next(error.to_string())),
@@ -600,11 +603,10 @@ impl Requester {
             // Nobody knows what became of it: the same request again gets the same answer.
             Err(reason) => {
                 *again = Some(request);
-                if Instant::now() < attempt.until {
-                    return Ok(Tried::Lost(reason));
-                }
-                self.give_up(again).await;
-                Ok(Tried::NoWay(reason))
+                Ok(match Instant::now() < attempt.until {
+                    true => Tried::Lost(reason),
+                    false => Tried::NoWay(reason),
+                })
             }
             Ok(Received::Answer(Answer::Done { outputs, receipt })) => {
                 match request.ask.check_answer(&outputs, &receipt) {
@@ -634,19 +636,16 @@ impl Requester {
                 let reason = refusal.to_string();
                 match refusal.retry() {
                     // Somebody on the way said so: the courier has tried every path that it knows.
-                    Retry::OtherPath | Retry::OtherHost | Retry::Never => Ok(match refusal {
-                        Refusal::NextHopUnreachable { .. }
-                        | Refusal::NotForwarding
-                        | Refusal::ShuttingDown => {
-                            // It may have been the answer that found no way.
-                            *again = Some(request);
-                            Tried::NoWay(reason)
-                        }
-                        _ => {
-                            drop(request.payment.failed());
-                            Tried::Next(reason)
-                        }
-                    }),
+                    Retry::OtherPath | Retry::OtherHost | Retry::Never => {
+                        // It may have been the answer that found no way, or no time.
+                        *again = Some(request);
+                        Ok(match refusal {
+                            Refusal::NextHopUnreachable { .. }
+                            | Refusal::NotForwarding
+                            | Refusal::ShuttingDown => Tried::NoWay(reason),
+                            _ => Tried::Next(reason),
+                        })
+                    }
                     Retry::SamePath => {
                         // Another key, by the host's word; the chain has the last one.
                         drop(request.payment.failed());
@@ -736,21 +735,54 @@ impl Requester {
         })
     }
 
-    async fn give_up(&self, again: &mut Option<Sealable>) {
-        if let Some(request) = again.take() {
-            drop(request.payment.failed());
+    /// Gives a request up for now. Its money is free for others meanwhile; who pays for the same request again, pays for the
+    /// answer that the host may have.
+    fn park(&self, request: Sealable) -> Unsure {
+        drop(request.payment.failed());
+        Unsure {
+            request: request.ask.request,
+            price: request.ask.price,
         }
     }
 
-    /// Fixes terms and signs for them. The voucher is on disk when this returns. `progress`: whether the host shall say how
-    /// far it is.
+    /// Pays for a request: for one that its host may have answered already, or else for a new one. The voucher is on disk when
+    /// this returns. `progress`: whether the host shall say how far it is.
     async fn pay(
         &self,
         attempt: &Attempt<'_>,
-        owed: Owed,
-        price: u128,
+        terms: &mut Next,
         progress: bool,
     ) -> Result<Sealable, PayError> {
+        let funded = &attempt.choice.funded;
+        let owed = std::mem::take(&mut terms.owed);
+        let unsure = terms.unsure.take().filter(|unsure| unsure.is_of(funded));
+        let (request, price) = match unsure.filter(|unsure| unsure.request.terms.expires_at > unix_ms()) {
+            Some(Unsure { request, price }) => (request, price),
+            None => (self.request(attempt, terms.price)?, terms.price),
+        };
+        let (id, sequence) = (request.terms.id(), request.terms.place.sequence);
+        let signer = self.signer.clone();
+        let sign = move |payload: &[u8; 32]| signer.sign(payload);
+        let payment = self
+            .book
+            .pay_again(&funded.facts, price, id, sequence, owed, &sign)
+            .await?;
+        Ok(Sealable {
+            id,
+            ask: Ask {
+                request,
+                channel: funded.channel,
+                price,
+                voucher: payment.voucher().clone(),
+                inputs: attempt.what.inputs.clone(),
+                progress,
+            },
+            payment,
+        })
+    }
+
+    /// Fixes terms and signs them.
+    fn request(&self, attempt: &Attempt<'_>, price: u128) -> Result<SignedRequest, PayError> {
         let what = attempt.what;
         let left = attempt.until.saturating_duration_since(Instant::now());
         let lifetime = u64::try_from(left.as_millis())
@@ -776,26 +808,7 @@ impl Requester {
             expires_at: unix_ms().saturating_add(lifetime),
             salt: rand::random(),
         };
-        let request = terms.signed(|payload| self.signer.sign(payload));
-        let id = request.terms.id();
-        let signer = self.signer.clone();
-        let sign = move |payload: &[u8; 32]| signer.sign(payload);
-        let payment = self
-            .book
-            .pay_again(&funded.facts, price, id, place.sequence, owed, &sign)
-            .await?;
-        Ok(Sealable {
-            id,
-            ask: Ask {
-                request,
-                channel: funded.channel,
-                price,
-                voucher: payment.voucher().clone(),
-                inputs: what.inputs.clone(),
-                progress,
-            },
-            payment,
-        })
+        Ok(terms.signed(|payload| self.signer.sign(payload)))
     }
 
     async fn carry(
@@ -867,7 +880,22 @@ struct SoFar {
     /// Whether a host of the last round could not be reached, so that it may be worth another round.
     unreachable: bool,
     /// Requests that their host may have answered: asked again in the next round, they are not charged again.
-    unsure: BTreeMap<[u8; 32], Sealable>,
+    unsure: BTreeMap<[u8; 32], Unsure>,
+}
+
+/// A request that was sent and not answered, as far as is known here.
+struct Unsure {
+    request: SignedRequest,
+    price: u128,
+}
+
+impl Unsure {
+    /// Whether this lane paid for it.
+    fn is_of(&self, funded: &Funded) -> bool {
+        let place = &self.request.terms.place;
+        (place.channel, place.epoch, place.lane)
+            == (funded.channel, funded.facts.epoch, funded.facts.key.lane)
+    }
 }
 
 struct Tell<'a> {

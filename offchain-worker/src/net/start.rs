@@ -9,7 +9,7 @@ use super::{
     gateway::{LocalCourier, NodeGateway},
     identity::{IdentityError, KeyFolder},
     keys_folder, links, mesh_folder, record,
-    requester::{self, Requester},
+    requester::{self, Courier, Requester},
     schedule::Scheduler,
     serve::{self, HostService},
 };
@@ -125,6 +125,7 @@ pub enum NetError {
 pub struct Net {
     pub(crate) shared: Arc<Shared>,
     requester: Arc<Requester>,
+    courier: Arc<dyn Courier>,
     gateway: Option<SocketAddr>,
     scheduler: Scheduler,
     payee: Arc<PayeeBook>,
@@ -244,6 +245,9 @@ impl Net {
         }));
         let forwarder = Arc::new(Forwarder::new(shared.clone(), Some(host), config.relays));
         inference.set(Some(forwarder.clone()));
+        let courier: Arc<dyn Courier> = Arc::new(LocalCourier {
+            forwarder: forwarder.clone(),
+        });
         let requester = Arc::new(Requester::new(requester::Parts {
             payer: signer.account32(),
             signer: payer,
@@ -252,9 +256,7 @@ impl Net {
             client: client.clone(),
             directory: directory.clone(),
             ranking: shared.clone(),
-            courier: Arc::new(LocalCourier {
-                forwarder: forwarder.clone(),
-            }),
+            courier: courier.clone(),
         }));
 
         let mut tasks = JoinSet::new();
@@ -344,6 +346,7 @@ impl Net {
         Ok(Self {
             shared,
             requester,
+            courier,
             gateway,
             scheduler,
             payee,
@@ -382,6 +385,11 @@ impl Net {
     /// Asks hosts, paying from this key's channels.
     pub fn requester(&self) -> &Arc<Requester> {
         &self.requester
+    }
+
+    /// Carries sealed requests into the mesh, for a [`Requester`] with a key of its own in this process.
+    pub fn courier(&self) -> &Arc<dyn Courier> {
+        &self.courier
     }
 
     /// What says how things are, for metrics and status.

@@ -9,14 +9,17 @@ use bytes::Bytes;
 use codec::Encode;
 use llmesh_chain::H256;
 use llmesh_mesh::{Config, Keypair, Kind, Mesh, PeerId, link::Call};
+use llmesh_payments::{PayerBook, PayerPolicy};
 use llmesh_primitives::{Priority, SignedVoucher, Voucher};
 use llmesh_proofs::{Place, RequestTerms};
 use llmesh_protocol::{
     Answer, Ask, KeyId, MeshTensor, MeshTensors, PeerIdBytes, Progress, Refusal, RequestFault, RouteHeader,
     VERSION, VoucherFault,
-    seal::{Received, seal},
+    seal::{Received, plain_refusal, seal},
 };
-use llmesh_worker::net::requester::{Inference, Inferred, RequestError, What};
+use llmesh_worker::net::requester::{
+    ByTerms, Courier, Inference, Inferred, Parts, RequestError, Requester, What,
+};
 use sp_runtime::{AccountId32, Perbill};
 use std::{
     sync::{
@@ -103,6 +106,82 @@ async fn a_request_is_answered_paid_and_claimed() {
     .await;
     stop([client, server]).await;
     assert_eq!(world.lane(channel, 0).claimed, 4 * FEE);
+}
+
+/// Loses the answers to the first requests: as a relay that can not pass them back, or as a connection that breaks.
+struct Loses {
+    inner: Arc<dyn Courier>,
+    relay: bool,
+    left: AtomicU64,
+}
+
+#[async_trait::async_trait]
+impl Courier for Loses {
+    async fn carry(
+        &self,
+        header: RouteHeader,
+        sealed: Bytes,
+        deadline: tokio::time::Instant,
+        progress: Option<tokio::sync::mpsc::Sender<Bytes>>,
+    ) -> Result<Bytes, String> {
+        let host = header.host.clone();
+        let answer = self.inner.carry(header, sealed, deadline, progress).await?;
+        let lost = self
+            .left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        match lost {
+            Err(_) => Ok(answer),
+            Ok(_) if self.relay => Ok(plain_refusal(&Refusal::NextHopUnreachable { peer: host }).into()),
+            Ok(_) => Err("the connection broke".into()),
+        }
+    }
+}
+
+/// The lane has money for one answer: whoever paid for it twice would fail.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_lost_on_its_way_is_had_again_for_the_same_money() {
+    // Two rounds and more of what one host is asked in a round.
+    for (relay, losses) in [(true, 2), (false, 7)] {
+        let world = World::new();
+        let server = host(&world, "Alice", &[]).await;
+        let client = asker(&world, "Ferdie", &[&server]).await;
+        let payer = signer("Ferdie//application");
+        world.open(&client.account(), &payer.account32(), &[server.account()], FEE);
+        sees_hosts(&world, &client, 1).await;
+        let folder = tempfile::TempDir::new().unwrap();
+        let book = PayerBook::open(
+            &folder.path().join("payer.redb"),
+            genesis(),
+            PayerPolicy::default(),
+        );
+        let directory = client.net.directory().clone();
+        let requester = Requester::new(Parts {
+            payer: client.account(),
+            signer: payer,
+            genesis: genesis(),
+            book: Arc::new(book.unwrap()),
+            client: world.clone(),
+            directory: directory.clone(),
+            ranking: Arc::new(ByTerms::new(directory)),
+            courier: Arc::new(Loses {
+                inner: client.net.courier().clone(),
+                relay,
+                left: AtomicU64::new(losses),
+            }),
+        });
+        let done = requester.infer(&question(&[1, 7]), None).await.unwrap();
+        assert_eq!(answer(&done), [2, 8]);
+        assert_eq!(u64::from(done.attempts), losses + 1);
+        assert_eq!(server.executor.runs(), 1);
+        let [funds] = &requester.funds().await.unwrap()[..] else {
+            panic!("one lane");
+        };
+        assert_eq!((funds.spent, funds.available), (FEE, 0));
+        // There is no more.
+        let error = requester.infer(&question(&[1, 7]), None).await.unwrap_err();
+        assert!(matches!(error, RequestError::NoFunds), "{error}");
+        stop([client, server]).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
