@@ -48,7 +48,8 @@ pub struct WorkerArgs {
     pub worker_prometheus_port: Option<u16>,
 
     /// The worker takes part in the mesh and listens on this multiaddr, as in /ip4/0.0.0.0/tcp/30400; repeat for more
-    /// [default: a free port on loopback on a development chain, else it is in no mesh].
+    /// [default: a free port on loopback on a development chain, else it is in no mesh]. On development and local chains it
+    /// also uses private and loopback addresses.
     #[arg(long, value_name = "MULTIADDR", requires = "worker")]
     pub worker_mesh_listen: Vec<Multiaddr>,
 

@@ -8,7 +8,7 @@ use crate::{
 };
 use sc_cli::{CliConfiguration, Result, Signals, SubstrateCli, print_node_infos};
 use sc_network::{Litep2pNetworkBackend, NetworkWorker, config::NetworkBackendType};
-use sc_service::{ChainSpec, ChainType, Configuration};
+use sc_service::{ChainSpec, Configuration};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -137,20 +137,31 @@ fn run_node(cli: &Cli) -> Result<()> {
         }
     });
     let base_path = config.base_path.path().to_owned();
-    let is_dev = config.chain_spec.chain_type() == ChainType::Development;
+    let worker = match cli.worker.worker {
+        true => Some(worker::options(
+            &cli.worker,
+            &base_path,
+            config.chain_spec.chain_type(),
+        )?),
+        false => None,
+    };
     let (ended, tasks) = runtime.block_on(async {
         let mut node = node(config)?;
-        let ended = if cli.worker.worker {
-            let running = worker::start(&node, &cli.worker, &base_path, is_dev, &stop).await?;
-            worker::until_stopped(&mut node.task_manager, running, &stop).await
-        } else {
-            tokio::select! {
+        let ended = match worker {
+            Some(options) => match worker::start(&node, options, &stop).await {
+                Ok(running) => worker::until_stopped(&mut node.task_manager, running, &stop).await,
+                Err(error) => Err(error),
+            },
+            None => tokio::select! {
                 failed = node.task_manager.future() => failed,
                 () = stop.cancelled() => Ok(()),
-            }
+            },
         };
         Ok::<_, sc_cli::Error>((ended, node.task_manager))
     })?;
+    if let Err(error) = &ended {
+        log::error!("{error}");
+    }
     std::panic::set_hook(Box::new(|panic| {
         log::warn!("a task failed at the node's end: {panic}")
     }));

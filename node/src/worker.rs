@@ -8,7 +8,7 @@ use llmesh_worker::{
     running::Running,
 };
 use sc_cli::Signals;
-use sc_service::{RpcHandlers, TaskManager, error::Error};
+use sc_service::{ChainType, RpcHandlers, TaskManager, error::Error};
 use std::{net::Ipv4Addr, path::Path};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -25,14 +25,9 @@ impl InMemoryRpc for Handlers {
     }
 }
 
-/// Starts a worker on a running node. The node has to live until [`until_stopped`] returns.
-pub async fn start(
-    node: &Node,
-    args: &WorkerArgs,
-    base_path: &Path,
-    is_dev: bool,
-    stop: &CancellationToken,
-) -> Result<Running, Error> {
+/// What the command line says of the worker, below the node's base path.
+pub fn options(args: &WorkerArgs, base_path: &Path, chain: ChainType) -> Result<Options, Error> {
+    let is_dev = chain == ChainType::Development;
     let secret = match &args.worker_key_file {
         Some(file) => std::fs::read_to_string(file)
             .map_err(|error| Error::Other(format!("--worker-key-file {}: {error}", file.display())))?,
@@ -49,23 +44,25 @@ pub async fn start(
         .worker_base_path
         .clone()
         .unwrap_or_else(|| base_path.join("worker"));
-    let mesh = mesh(args, &folder, is_dev)?;
-    log::info!(
-        "🧮 worker {} with its folder {}",
-        signer.account_id(),
-        folder.display()
-    );
-
-    let options = Options {
+    Ok(Options {
         onnxruntime: args.worker_onnxruntime.clone(),
         capacity: args.worker_capacity,
         metrics: args
             .worker_prometheus_port
             .map(|port| (Ipv4Addr::LOCALHOST, port).into()),
-        mesh,
+        mesh: mesh(args, &folder, chain)?,
         set_up_account: is_dev,
         ..Options::new(folder, signer)
-    };
+    })
+}
+
+/// Starts a worker on a running node. The node has to live until [`until_stopped`] returns.
+pub async fn start(node: &Node, options: Options, stop: &CancellationToken) -> Result<Running, Error> {
+    log::info!(
+        "🧮 worker {} with its folder {}",
+        options.signer.account_id(),
+        options.base_path.display()
+    );
     let running = embedded::start(Handlers(node.rpc.clone()), options, stop)
         .await
         .map_err(|error| Error::Other(format!("the worker does not start: {error}")))?;
@@ -81,7 +78,8 @@ pub async fn start(
 }
 
 /// How the worker takes part in the mesh, if it does.
-fn mesh(args: &WorkerArgs, folder: &Path, is_dev: bool) -> Result<Option<NetConfig>, Error> {
+fn mesh(args: &WorkerArgs, folder: &Path, chain: ChainType) -> Result<Option<NetConfig>, Error> {
+    let is_dev = chain == ChainType::Development;
     let mut listen = args.worker_mesh_listen.clone();
     if listen.is_empty() {
         if !is_dev {
@@ -101,7 +99,8 @@ fn mesh(args: &WorkerArgs, folder: &Path, is_dev: bool) -> Result<Option<NetConf
         listen,
         external: args.worker_mesh_external.clone(),
         bootstrap: args.worker_mesh_bootstrap.clone(),
-        local_only: is_dev,
+        // Chains that are made for one machine or one local network.
+        local_only: matches!(chain, ChainType::Development | ChainType::Local),
         region: if is_dev { "local" } else { "unknown" }.into(),
         gateway: args
             .worker_gateway_port
@@ -123,13 +122,14 @@ pub async fn until_stopped(
     stop: &CancellationToken,
 ) -> Result<(), Error> {
     tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
         failed = tasks.future() => return failed,
         // A worker that ends by itself is at fault for good: the node ends too, so that it is seen.
         ended = running.finished() => {
             let why = ended.err().map_or(String::new(), |error| format!(": {error}"));
             return Err(Error::Other(format!("the worker ended{why}")));
         }
-        () = stop.cancelled() => {}
     }
     let in_order = async {
         running.begin_stop();
@@ -141,7 +141,7 @@ pub async fn until_stopped(
     let again = Signals::capture()?.future();
     tokio::select! {
         () = in_order => {}
-        () = again => log::warn!("ending at once; stored results are sent at the next start"),
+        () = again => log::warn!("ending with what the models at work need; stored results are sent at the next start"),
         failed = tasks.future() => return failed,
     }
     Ok(())

@@ -72,7 +72,8 @@ export class Node {
   }
 
   async stop() {
-    return this.process?.stop();
+    // An embedded worker has its own grace period.
+    return this.process?.stop({ grace: 60_000 });
   }
 
   async kill() {

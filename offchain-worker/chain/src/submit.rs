@@ -55,8 +55,20 @@ enum Lost {
     Gone(RejectionKind, String),
     /// Nobody reports on it any more.
     Silent(String),
+    /// No block took it in time.
+    NotIncluded,
     /// It was in a block, which did not become final in time.
     NotFinal,
+}
+
+impl Lost {
+    fn reason(&self) -> String {
+        match self {
+            Self::Gone(_, reason) | Self::Silent(reason) => reason.clone(),
+            Self::NotIncluded => "no block took it in time".into(),
+            Self::NotFinal => NOT_FINAL.into(),
+        }
+    }
 }
 
 impl Submitter {
@@ -192,7 +204,7 @@ impl Submitter {
         loop {
             let status = match tokio::time::timeout_at(deadline, status.next()).await {
                 Err(_) if included => return Err(Lost::NotFinal),
-                Err(_) => return Err(Lost::Silent("no block took it in time".into())),
+                Err(_) => return Err(Lost::NotIncluded),
                 Ok(None) => return Err(Lost::Silent("the node stopped reporting on it".into())),
                 Ok(Some(Err(error))) => {
                     return Err(Lost::Silent(
@@ -225,26 +237,45 @@ impl Submitter {
         lost: Lost,
         wait: Wait,
     ) -> Result<Included, ChainError> {
-        let mut deadline = Instant::now();
-        if !matches!(lost, Lost::NotFinal) {
-            deadline += self.node.config.finality_timeout;
-        }
+        let deadline = match (&lost, wait) {
+            // The node may be back soon, and the transaction in a block again: there is time as for any other.
+            (Lost::Silent(_), Wait::Finalized) => Instant::now() + self.node.config.finality_timeout,
+            _ => Instant::now(),
+        };
+        // The lowest block that it was seen in.
+        let mut seen = None;
         loop {
             // Before the search: what it finds at or below this height stays where it is.
             let finalized = self.node.finalized().await;
-            match self.look_for(ticket).await {
-                Ok(Found::InBlock(block, number)) if matches!(wait, Wait::Finalized) => {
-                    if finalized.is_ok_and(|head| number <= head.number) {
-                        return self.outcome(call, ticket, block).await;
-                    }
-                    if Instant::now() >= deadline {
-                        let reason = format!("it is in block {number} ({block:?}), but {NOT_FINAL}");
-                        return Err(unknown(call, &reason));
-                    }
-                    tokio::time::sleep(POLL).await;
-                }
-                found => return self.settled(call, ticket, lost, found).await,
+            let found = self.look_for(ticket, seen, finalized.as_ref().ok()).await;
+            if let Ok(Found::InBlock(_, number)) = &found {
+                seen = Some(seen.map_or(*number, |lowest: BlockNumber| lowest.min(*number)));
             }
+            let sure = match (&found, &finalized, wait) {
+                (_, _, Wait::InBlock) => true,
+                (Ok(Found::InBlock(_, number)), Ok(head), Wait::Finalized) => *number <= head.number,
+                (Ok(Found::Replaced { is_final }), _, Wait::Finalized) => *is_final,
+                (Ok(Found::Nothing), _, Wait::Finalized) => matches!(lost, Lost::Gone(..)),
+                (Ok(Found::InBlock(..)) | Err(_), _, Wait::Finalized) => false,
+            };
+            if sure {
+                return self.settled(call, ticket, lost, found).await;
+            }
+            if Instant::now() >= deadline {
+                let reason = match found {
+                    Ok(Found::InBlock(block, number)) => {
+                        format!("it is in block {number} ({block:?}), but {NOT_FINAL}")
+                    }
+                    Ok(Found::Replaced { .. }) => {
+                        "the best chain has another transaction with its nonce, in a block that is not final"
+                            .into()
+                    }
+                    Ok(Found::Nothing) => lost.reason(),
+                    Err(error) => format!("{}; then {error}", lost.reason()),
+                };
+                return Err(unknown(call, &reason));
+            }
+            tokio::time::sleep(POLL).await;
         }
     }
 
@@ -257,7 +288,7 @@ impl Submitter {
     ) -> Result<Included, ChainError> {
         match found {
             Ok(Found::InBlock(block, _)) => self.outcome(call, ticket, block).await,
-            Ok(Found::Replaced) => {
+            Ok(Found::Replaced { .. }) => {
                 let message = format!("the chain has another transaction with nonce {}", ticket.nonce);
                 let kind = RejectionKind::NonceConflict;
                 Err(PoolRejection {
@@ -274,18 +305,26 @@ impl Submitter {
                     message,
                 }
                 .into(),
-                Lost::Silent(reason) => unknown(call, &reason),
-                Lost::NotFinal => unknown(call, NOT_FINAL),
+                lost => unknown(call, &lost.reason()),
             }),
         }
     }
 
-    async fn look_for(&self, ticket: &Ticket) -> Result<Found, ChainError> {
+    /// Looks through the best chain: the last blocks, or those from where it was `seen` before.
+    async fn look_for(
+        &self,
+        ticket: &Ticket,
+        seen: Option<BlockNumber>,
+        finalized: Option<&BlockRef>,
+    ) -> Result<Found, ChainError> {
         let best = self.node.header(None).await?;
-        let first = ticket
-            .sent_at
-            .saturating_sub(FORK)
-            .max(best.number.saturating_sub(LOOK_BACK));
+        let first = match seen {
+            Some(number) => number.saturating_sub(FORK),
+            None => ticket
+                .sent_at
+                .saturating_sub(FORK)
+                .max(best.number.saturating_sub(LOOK_BACK)),
+        };
         for number in first..=best.number {
             let Some(hash) = self.node.rpc.block_hash(Some(number)).await? else {
                 break;
@@ -300,19 +339,26 @@ impl Submitter {
                 return Ok(Found::InBlock(hash, number));
             }
         }
+        if self.nonce_at(ticket, best.hash).await? <= ticket.nonce {
+            return Ok(Found::Nothing);
+        }
+        let is_final = match finalized {
+            Some(head) => self.nonce_at(ticket, head.hash).await? > ticket.nonce,
+            None => false,
+        };
+        Ok(Found::Replaced { is_final })
+    }
+
+    /// The account's next nonce after a block.
+    async fn nonce_at(&self, ticket: &Ticket, block: H256) -> Result<u64, ChainError> {
         let account = self
             .node
             .rpc
-            .storage("an account", &account_key(&ticket.account), Some(best.hash))
+            .storage("an account", &account_key(&ticket.account), Some(block))
             .await?;
-        let nonce = match account {
+        Ok(match account {
             Some(bytes) => u64::from(decode::<AccountInfo>("an account", &bytes)?.nonce),
             None => 0,
-        };
-        Ok(if nonce > ticket.nonce {
-            Found::Replaced
-        } else {
-            Found::Nothing
         })
     }
 
@@ -364,8 +410,11 @@ impl Submitter {
 /// What is known of a transaction.
 enum Found {
     /// In the block of that hash and number on the best chain.
-    InBlock(H256, u32),
-    Replaced,
+    InBlock(H256, BlockNumber),
+    /// Another transaction took its nonce, on the best chain or for good.
+    Replaced {
+        is_final: bool,
+    },
     Nothing,
 }
 

@@ -8,9 +8,10 @@
 use crate::{
     Directory, Kind, Limits, PeerId, Request, Service, Unreachable,
     limits::Rates,
-    link::{self, Link, LinkConfig, LinkEnd, LinkStats, Reject, Role},
+    link::{self, Heard, Link, LinkConfig, LinkEnd, LinkStats, Reject, Role},
     score::{Offence, Report},
     status::Counting,
+    streams::Via,
 };
 use bytes::Bytes;
 use futures::{AsyncRead, AsyncWrite, future::BoxFuture};
@@ -70,7 +71,9 @@ struct Active {
     id: u64,
     link: Link,
     mine: bool,
-    relayed: bool,
+    via: Via,
+    /// When the peer was last heard on that connection.
+    heard: Heard,
     /// Calls in both directions when last looked at, and when that changed.
     seen: (u64, Instant),
 }
@@ -227,13 +230,13 @@ impl Links {
             table
                 .get(&(peer, *kind))
                 .and_then(|slot| slot.current.as_ref())
-                .is_some_and(|active| active.relayed && active.mine && active.link.is_open())
+                .is_some_and(|active| active.via.relayed && active.mine && active.link.is_open())
         };
         Kind::ALL.into_iter().filter(relayed).collect()
     }
 
     /// Makes a link of a stream and takes it in. It runs until it ends, whether or not it becomes the current one.
-    pub fn adopt<S>(self: &Arc<Self>, peer: PeerId, kind: Kind, stream: S, relayed: bool, mine: bool) -> Link
+    pub fn adopt<S>(self: &Arc<Self>, peer: PeerId, kind: Kind, stream: S, via: Via, mine: bool) -> Link
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -245,13 +248,18 @@ impl Links {
             serve: self.serve.clone(),
         };
         let role = if mine { Role::Dialer } else { Role::Listener };
-        let config = config(kind, &self.limits, standing);
+        let heard = self.heard(peer, via);
+        let config = LinkConfig {
+            heard: heard.clone(),
+            ..config(kind, &self.limits, standing)
+        };
         let (link, run) = link::open(stream, role, config, Arc::new(handler));
         let active = Active {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             link: link.clone(),
             mine,
-            relayed,
+            via,
+            heard,
             seen: (0, Instant::now()),
         };
         let id = active.id;
@@ -259,7 +267,7 @@ impl Links {
         let links = self.clone();
         self.tasks.spawn(async move {
             let end = run.await;
-            links.ended(peer, kind, id, &end);
+            links.ended(peer, kind, id, via, &end);
         });
         if mine {
             self.serve.counting.links_out.add();
@@ -280,8 +288,8 @@ impl Links {
         };
         let keep_new = if old.mine == new.mine {
             true
-        } else if old.relayed != new.relayed {
-            old.relayed
+        } else if old.via.relayed != new.via.relayed {
+            old.via.relayed
         } else {
             new.mine == (self.me < peer)
         };
@@ -295,7 +303,20 @@ impl Links {
         self.tasks.spawn(run_dry(spare.link, spare.mine));
     }
 
-    fn ended(&self, peer: PeerId, kind: Kind, id: u64, end: &LinkEnd) {
+    /// What the links of a connection share.
+    fn heard(&self, peer: PeerId, via: Via) -> Heard {
+        let table = self.lock();
+        let mut links = Kind::ALL
+            .into_iter()
+            .filter_map(|kind| table.get(&(peer, kind)))
+            .flat_map(|slot| slot.current.iter().chain(&slot.retired));
+        links
+            .find(|active| active.via == via)
+            .map(|active| active.heard.clone())
+            .unwrap_or_default()
+    }
+
+    fn ended(&self, peer: PeerId, kind: Kind, id: u64, via: Via, end: &LinkEnd) {
         {
             let mut table = self.lock();
             if let Some(slot) = table.get_mut(&(peer, kind)) {
@@ -315,7 +336,7 @@ impl Links {
                 tracing::info!(%peer, %kind, reason, "link violated");
                 Report::Offence(peer, Offence::Protocol)
             }
-            LinkEnd::Silent => Report::Silent(peer),
+            LinkEnd::Silent | LinkEnd::Stalled("ping" | "write") => Report::Silent(peer, via.connection),
             _ => return,
         };
         // When the node can not keep up with reports, one more does not matter.

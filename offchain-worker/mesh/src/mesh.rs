@@ -369,7 +369,7 @@ impl Mesh {
                 .map_err(|_| OpenFailure::Stopped)?;
             let reason = match answer.await {
                 Ok(Ok(opened)) => {
-                    return Ok(inner.links.adopt(peer, kind, opened.stream, opened.relayed, true));
+                    return Ok(inner.links.adopt(peer, kind, opened.stream, opened.via, true));
                 }
                 Ok(Err(OpenError::Unsupported)) => return Err(OpenFailure::Unsupported),
                 Ok(Err(OpenError::Timeout)) => Unreachable::Timeout,
@@ -650,7 +650,7 @@ impl Mesh {
         {
             self.inner
                 .links
-                .adopt(peer, kind, opened.stream, opened.relayed, true);
+                .adopt(peer, kind, opened.stream, opened.via, true);
         }
     }
 }

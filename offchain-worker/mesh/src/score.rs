@@ -2,6 +2,7 @@
 //! evidence for others.
 
 use crate::PeerId;
+use libp2p::swarm::ConnectionId;
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
@@ -31,8 +32,8 @@ pub enum Offence {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Report {
     Offence(PeerId, Offence),
-    /// It was silent for too long while a call waited: its connections are taken for dead. That is no offence.
-    Silent(PeerId),
+    /// It was silent for too long on this connection, which is taken for dead. That is no offence.
+    Silent(PeerId, ConnectionId),
 }
 
 impl Offence {

@@ -37,7 +37,7 @@ const NEGOTIATION: Duration = Duration::from_secs(8);
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub stream: Stream,
-    pub relayed: bool,
+    pub via: Via,
 }
 
 /// Why there is no stream.
@@ -55,22 +55,23 @@ pub(crate) type Reply = oneshot::Sender<Result<Opened, OpenError>>;
 #[derive(Debug)]
 pub(crate) struct Inbound {
     pub peer: PeerId,
-    pub relayed: bool,
+    pub via: Via,
     pub kind: Kind,
     pub stream: Stream,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Connection {
-    id: ConnectionId,
-    relayed: bool,
+/// The connection that a stream is in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Via {
+    pub connection: ConnectionId,
+    pub relayed: bool,
 }
 
 pub(crate) struct Behaviour {
     names: Arc<Names>,
     /// Kinds that this node takes streams for.
     served: Arc<[Kind]>,
-    connections: HashMap<PeerId, Vec<Connection>>,
+    connections: HashMap<PeerId, Vec<Via>>,
     events: VecDeque<ToSwarm<Inbound, Open>>,
     waker: Option<Waker>,
 }
@@ -79,7 +80,7 @@ pub(crate) struct Behaviour {
 #[derive(Debug)]
 pub(crate) struct Open {
     kind: Kind,
-    relayed: bool,
+    via: Via,
     reply: Reply,
 }
 
@@ -108,15 +109,25 @@ impl Behaviour {
         };
         self.events.push_back(ToSwarm::NotifyHandler {
             peer_id: peer,
-            handler: NotifyHandler::One(best.id),
+            handler: NotifyHandler::One(best.connection),
             event: Open {
                 kind,
-                relayed: best.relayed,
+                via: best,
                 reply,
             },
         });
         if let Some(waker) = self.waker.take() {
             waker.wake();
+        }
+    }
+
+    /// Opens no more streams on a connection, which is being closed.
+    pub fn forget(&mut self, peer: PeerId, connection: ConnectionId) {
+        if let Some(all) = self.connections.get_mut(&peer) {
+            all.retain(|via| via.connection != connection);
+            if all.is_empty() {
+                self.connections.remove(&peer);
+            }
         }
     }
 
@@ -162,22 +173,15 @@ impl NetworkBehaviour for Behaviour {
                 connection_id,
                 endpoint,
                 ..
-            }) => self.connections.entry(peer_id).or_default().push(Connection {
-                id: connection_id,
+            }) => self.connections.entry(peer_id).or_default().push(Via {
+                connection: connection_id,
                 relayed: endpoint.is_relayed(),
             }),
             FromSwarm::ConnectionClosed(ConnectionClosed {
                 peer_id,
                 connection_id,
                 ..
-            }) => {
-                if let Some(all) = self.connections.get_mut(&peer_id) {
-                    all.retain(|connection| connection.id != connection_id);
-                    if all.is_empty() {
-                        self.connections.remove(&peer_id);
-                    }
-                }
-            }
+            }) => self.forget(peer_id, connection_id),
             _ => {}
         }
     }
@@ -188,14 +192,14 @@ impl NetworkBehaviour for Behaviour {
         connection: ConnectionId,
         (kind, stream): THandlerOutEvent<Self>,
     ) {
-        let relayed = self
-            .connections
-            .get(&peer)
-            .and_then(|all| all.iter().find(|known| known.id == connection))
-            .is_some_and(|known| known.relayed);
+        let known = self.connections.get(&peer);
+        let Some(via) = known.and_then(|all| all.iter().find(|via| via.connection == connection)) else {
+            // It is being closed.
+            return;
+        };
         self.events.push_back(ToSwarm::GenerateEvent(Inbound {
             peer,
-            relayed,
+            via: *via,
             kind,
             stream,
         }));
@@ -271,7 +275,7 @@ impl ConnectionHandler for Handler {
                 // An asker that went away drops the stream, which resets it.
                 let _ = info.reply.send(Ok(Opened {
                     stream,
-                    relayed: info.relayed,
+                    via: info.via,
                 }));
             }
             ConnectionEvent::DialUpgradeError(DialUpgradeError { info, error }) => {

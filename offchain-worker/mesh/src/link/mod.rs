@@ -46,7 +46,7 @@ use run::{Command, Run, Start};
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -118,9 +118,11 @@ pub struct LinkConfig {
     /// A ping goes out so often; it measures the round trip and finds dead links.
     pub ping: Duration,
     /// While a call waits, a peer that says nothing for half of this is pinged, and after all of it the link is dead. So calls
-    /// need not wait out their time for a peer that was cut off. It does not hold while more is on its way to the peer than a
-    /// slow path may take that long for.
+    /// need not wait out their time for a peer that was cut off. What is on its way to the peer adds the time that a slow path
+    /// takes for it, at most 4 s.
     pub patience: Duration,
+    /// When the peer was last heard, if other links say so too.
+    pub heard: Heard,
     /// When bodies are compressed on their way out. What comes in compressed is always understood.
     pub compression: Compression,
     /// How much the peer may ask; `None` is as much as the other limits let it.
@@ -142,9 +144,31 @@ impl Default for LinkConfig {
             stall: Duration::from_secs(20),
             ping: Duration::from_secs(10),
             patience: Duration::from_secs(6),
+            heard: Heard::default(),
             compression: Compression::Adaptive { level: 1 },
             rate: None,
         }
+    }
+}
+
+/// When a peer was last heard: shared by the links of one connection, where what is large on one holds up a ping on another.
+#[derive(Clone, Default, Debug)]
+pub struct Heard(Arc<AtomicU64>);
+
+impl Heard {
+    fn epoch() -> Instant {
+        static EPOCH: OnceLock<Instant> = OnceLock::new();
+        *EPOCH.get_or_init(Instant::now)
+    }
+
+    fn note(&self, at: Instant) {
+        let since = at.saturating_duration_since(Self::epoch()).as_millis();
+        self.0
+            .fetch_max(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn last(&self) -> Instant {
+        Self::epoch() + Duration::from_millis(self.0.load(Ordering::Relaxed))
     }
 }
 

@@ -361,7 +361,7 @@ impl Node {
                 },
                 Some(report) = self.ends.reports.recv() => match report {
                     Report::Offence(peer, offence) => self.on_report(peer, offence),
-                    Report::Silent(peer) => self.on_silence(peer),
+                    Report::Silent(peer, connection) => self.on_silence(peer, connection),
                 },
                 () = shared.subscriptions.changed.notified() => self.follow_topics(),
                 _ = tick.tick() => {
@@ -626,12 +626,15 @@ impl Node {
 
     fn on_closed(&mut self, peer: PeerId, connection: ConnectionId) {
         self.shared.counting.connections_closed.add();
+        self.forget(peer, connection);
+    }
+
+    fn forget(&mut self, peer: PeerId, connection: ConnectionId) {
         self.dirty = true;
         let Some(known) = self.peers.get_mut(&peer) else {
             return;
         };
-        known.connections.remove(&connection);
-        if !known.connections.is_empty() {
+        if known.connections.remove(&connection).is_none() || !known.connections.is_empty() {
             return;
         }
         let was_ready = self.peers.remove(&peer).is_some_and(|known| known.ready);
@@ -670,7 +673,7 @@ impl Node {
                 }
                 Err(error) => {
                     tracing::debug!(%peer, %error, "does not answer pings");
-                    self.swarm.close_connection(connection);
+                    self.on_silence(peer, connection);
                 }
             },
             BehaviourEvent::Kad(event) => self.on_kad(event),
@@ -716,7 +719,7 @@ impl Node {
     fn on_stream(&mut self, inbound: Inbound) {
         let Inbound {
             peer,
-            relayed,
+            via,
             kind,
             stream,
         } = inbound;
@@ -729,7 +732,7 @@ impl Node {
             }
             return;
         }
-        self.links.adopt(peer, kind, stream, relayed, false);
+        self.links.adopt(peer, kind, stream, via, false);
         self.dirty = true;
     }
 
@@ -871,17 +874,13 @@ impl Node {
         self.dirty = true;
     }
 
-    /// What is under way to a peer that does not answer is given up, so that another way to it can be tried at once.
-    fn on_silence(&mut self, peer: PeerId) {
-        let known = self.peers.get(&peer);
-        let connections: Vec<_> = known
-            .iter()
-            .flat_map(|known| known.connections.keys().copied())
-            .collect();
-        tracing::debug!(%peer, connections = connections.len(), "silent");
-        for connection in connections {
-            self.swarm.close_connection(connection);
-        }
+    /// A connection on which the peer does not answer is given up, so that another way to it can be tried at once: to close it
+    /// can take long.
+    fn on_silence(&mut self, peer: PeerId, connection: ConnectionId) {
+        tracing::debug!(%peer, %connection, "silent");
+        self.swarm.close_connection(connection);
+        self.swarm.behaviour_mut().streams.forget(peer, connection);
+        self.forget(peer, connection);
     }
 
     fn put_out(&mut self, peer: PeerId) {

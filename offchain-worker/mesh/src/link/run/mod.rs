@@ -36,8 +36,8 @@ use tokio_util::sync::CancellationToken;
 const OUT_HIGH: usize = 128 * 1024;
 /// More is put out as soon as less than this waits.
 const OUT_LOW: usize = 32 * 1024;
-/// With more than this on its way to it, a peer that says nothing may just be slow to get it.
-const UNHEARD: usize = 64 * 1024;
+/// The slowest path that counts as one, in bytes a second. A peer that gets [`LINK_ACK`] bytes says so.
+const SLOWEST: u64 = 16 * 1024;
 /// Buffer for reading: at first, and when the link is busy.
 const READ_MIN: usize = 4 * 1024;
 const READ_MAX: usize = 64 * 1024;
@@ -473,20 +473,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Run<S> {
             None => {}
         }
         if !self.calls.is_empty() {
-            let patience = self.config.patience;
-            let quiet = self.last_read.max(self.waiting_since);
+            let half = self.config.patience / 2;
+            let quiet = self
+                .last_read
+                .max(self.waiting_since)
+                .max(self.config.heard.last());
+            let on_its_way = u64::try_from(self.unheard.min(LINK_ACK)).unwrap_or(u64::MAX);
+            let patience = self.config.patience + Duration::from_micros(on_its_way * 1_000_000 / SLOWEST);
             // The peer has had its time to answer the ping too.
             let dead = match self.ping_sent {
-                Some((_, at)) => Some((quiet + patience).max(at + patience / 2)),
+                Some((_, at)) => Some((quiet + patience).max(at + half)),
                 None if self.agreed.is_none() => Some(quiet + patience),
                 None => None,
             };
             match dead {
-                _ if self.unheard > UNHEARD || self.write_since.is_some() => _ = due(now + patience / 2),
                 Some(dead) if due(dead) => return Err(LinkEnd::Silent),
                 Some(_) => {}
                 None if self.ping_due => {}
-                None => self.ping_due = due(quiet + patience / 2),
+                None => self.ping_due = due(quiet + half),
             }
         }
         let mut late_calls = Vec::new();

@@ -45,6 +45,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Run<S> {
         self.end += n;
         self.last_read = self.now;
         self.unheard = 0;
+        self.config.heard.note(self.now);
         self.sending.stats.bytes_in += n as u64;
         if let Some(bucket) = &mut self.byte_rate {
             bucket.spend(n);
