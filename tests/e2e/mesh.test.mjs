@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as magika from '../../scripts/lib/magika.mjs';
 import { Worker, cli, rpc, worker } from '../../scripts/lib/network.mjs';
-import { until } from '../../scripts/lib/process.mjs';
+import { freePort, until } from '../../scripts/lib/process.mjs';
 import { suite } from './support/suite.mjs';
 
 const FILE = fileURLToPath(new URL('../fixtures/files/word_count.py', import.meta.url));
@@ -77,6 +77,16 @@ it('the second request needs no transaction, through the other node', async () =
   assert.equal(labelOf(done.outputs), 'python');
   const after = await network.api.rpc.system.accountNextIndex((await network.api.query.settlement.channels(0)).unwrap().payer);
   assert.equal(after.toNumber(), before.toNumber());
+});
+
+it('a gateway that is not there is named at once', async () => {
+  const nowhere = `http://127.0.0.1:${await freePort()}`;
+  await assert.rejects(infer(network.nodes[0], nowhere), (error) => {
+    assert.match(error.stderr, /no gateway at http:\/\/127\.0\.0\.1:\d+: [\s\S]*--gateway/);
+    return true;
+  });
+  // A node is no gateway.
+  await assert.rejects(infer(network.nodes[0], network.nodes[0].http), /no gateway at http/);
 });
 
 it('JSON-RPC names models, prices, routes and the state of the node', async () => {

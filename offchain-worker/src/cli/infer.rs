@@ -23,7 +23,8 @@ use jsonrpsee::{
     http_client::{HttpClient, HttpClientBuilder},
     rpc_params,
 };
-use llmesh_chain::{ChainModel, NodeClient, Wait};
+use llmesh_chain::{ChainModel, H256, NodeClient, Wait};
+use llmesh_gateway::StatusInfo;
 use llmesh_payments::{PayerBook, PayerPolicy};
 use llmesh_primitives::{Priority, Tensors};
 use llmesh_proofs::json as json_form;
@@ -39,6 +40,8 @@ use tokio::{sync::mpsc, task::JoinSet};
 const LIFETIME: u32 = 300_000;
 /// Steps that wait to be shown.
 const STEPS: usize = 64;
+/// Longest wait for the gateway to say how it is.
+const GATEWAY_WAIT: Duration = Duration::from_secs(10);
 /// A sealed message in base64 with what is around it.
 const MAX_MESSAGE: u32 = (MAX_SEALED_BYTES / 3 * 4 + 64 * 1024) as u32;
 
@@ -73,6 +76,30 @@ impl Courier for GatewayCourier {
     }
 }
 
+/// Whoever named a gateway that is not there shall hear so at once, not after all tries at the hosts.
+async fn check_gateway(http: &HttpClient, url: &str, genesis: H256) -> Result<(), CliError> {
+    let asked = http.request::<StatusInfo, _>("mesh_status", rpc_params![]);
+    let status = tokio::time::timeout(GATEWAY_WAIT, asked)
+        .await
+        .map_err(|_| "it does not answer".to_owned())
+        .and_then(|answer| answer.map_err(|error| error.to_string()))
+        .map_err(|error| {
+            CliError::Failed(format!(
+                "no gateway at {url}: {error}; name one with --gateway, or start a worker with --gateway-port"
+            ))
+        })?;
+    if status.genesis != genesis {
+        return Err(CliError::Usage(format!(
+            "the gateway at {url} is of another chain ({:?}) than --node ({genesis:?})",
+            status.genesis
+        )));
+    }
+    if let Some(problem) = status.problem {
+        tracing::warn!("the gateway is not ready: {problem}");
+    }
+    Ok(())
+}
+
 pub(super) async fn run(context: &Context, args: InferArgs) -> Result<(), CliError> {
     let account = context.signer()?;
     let inputs = read_inputs(&args.input)?;
@@ -99,6 +126,7 @@ pub(super) async fn run(context: &Context, args: InferArgs) -> Result<(), CliErr
         .max_response_size(MAX_MESSAGE)
         .build(&args.gateway)
         .map_err(|e| CliError::Usage(format!("--gateway {}: {e}", args.gateway)))?;
+    check_gateway(&http, &args.gateway, genesis).await?;
     let directory = Directory::new();
     directory.refresh(&*client).await?;
     let books = net::books_folder(&context.base_path);
