@@ -238,9 +238,9 @@ impl Submitter {
         wait: Wait,
     ) -> Result<Included, ChainError> {
         let deadline = match (&lost, wait) {
-            // The node may be back soon, and the transaction in a block again: there is time as for any other.
-            (Lost::Silent(_), Wait::Finalized) => Instant::now() + self.node.config.finality_timeout,
-            _ => Instant::now(),
+            (Lost::NotFinal, _) | (_, Wait::InBlock) => Instant::now(),
+            // It has as much time to be final as any other.
+            (_, Wait::Finalized) => Instant::now() + self.node.config.finality_timeout,
         };
         // The lowest block that it was seen in.
         let mut seen = None;
@@ -255,7 +255,8 @@ impl Submitter {
                 (_, _, Wait::InBlock) => true,
                 (Ok(Found::InBlock(_, number)), Ok(head), Wait::Finalized) => *number <= head.number,
                 (Ok(Found::Replaced { is_final }), _, Wait::Finalized) => *is_final,
-                (Ok(Found::Nothing), _, Wait::Finalized) => matches!(lost, Lost::Gone(..)),
+                // The node may be back soon, and the transaction in a block again.
+                (Ok(Found::Nothing), _, Wait::Finalized) => !matches!(lost, Lost::Silent(_)),
                 (Ok(Found::InBlock(..)) | Err(_), _, Wait::Finalized) => false,
             };
             if sure {
@@ -310,7 +311,7 @@ impl Submitter {
         }
     }
 
-    /// Looks through the best chain: the last blocks, or those from where it was `seen` before.
+    /// Looks through the last blocks of the best chain, as far back at least as where it was `seen` before.
     async fn look_for(
         &self,
         ticket: &Ticket,
@@ -318,13 +319,11 @@ impl Submitter {
         finalized: Option<&BlockRef>,
     ) -> Result<Found, ChainError> {
         let best = self.node.header(None).await?;
-        let first = match seen {
-            Some(number) => number.saturating_sub(FORK),
-            None => ticket
-                .sent_at
-                .saturating_sub(FORK)
-                .max(best.number.saturating_sub(LOOK_BACK)),
-        };
+        let last_blocks = ticket
+            .sent_at
+            .saturating_sub(FORK)
+            .max(best.number.saturating_sub(LOOK_BACK));
+        let first = seen.map_or(last_blocks, |number| last_blocks.min(number.saturating_sub(FORK)));
         for number in first..=best.number {
             let Some(hash) = self.node.rpc.block_hash(Some(number)).await? else {
                 break;

@@ -8,7 +8,7 @@
 use crate::{
     Directory, Kind, Limits, PeerId, Request, Service, Unreachable,
     limits::Rates,
-    link::{self, Heard, Link, LinkConfig, LinkEnd, LinkStats, Reject, Role},
+    link::{self, Link, LinkConfig, LinkEnd, LinkStats, Reject, Role},
     score::{Offence, Report},
     status::Counting,
     streams::Via,
@@ -72,8 +72,6 @@ struct Active {
     link: Link,
     mine: bool,
     via: Via,
-    /// When the peer was last heard on that connection.
-    heard: Heard,
     /// Calls in both directions when last looked at, and when that changed.
     seen: (u64, Instant),
 }
@@ -248,9 +246,8 @@ impl Links {
             serve: self.serve.clone(),
         };
         let role = if mine { Role::Dialer } else { Role::Listener };
-        let heard = self.heard(peer, via);
         let config = LinkConfig {
-            heard: heard.clone(),
+            heard: via.heard.clone(),
             ..config(kind, &self.limits, standing)
         };
         let (link, run) = link::open(stream, role, config, Arc::new(handler));
@@ -258,8 +255,7 @@ impl Links {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             link: link.clone(),
             mine,
-            via,
-            heard,
+            via: via.clone(),
             seen: (0, Instant::now()),
         };
         let id = active.id;
@@ -267,7 +263,7 @@ impl Links {
         let links = self.clone();
         self.tasks.spawn(async move {
             let end = run.await;
-            links.ended(peer, kind, id, via, &end);
+            links.ended(peer, kind, id, &via, &end);
         });
         if mine {
             self.serve.counting.links_out.add();
@@ -303,20 +299,7 @@ impl Links {
         self.tasks.spawn(run_dry(spare.link, spare.mine));
     }
 
-    /// What the links of a connection share.
-    fn heard(&self, peer: PeerId, via: Via) -> Heard {
-        let table = self.lock();
-        let mut links = Kind::ALL
-            .into_iter()
-            .filter_map(|kind| table.get(&(peer, kind)))
-            .flat_map(|slot| slot.current.iter().chain(&slot.retired));
-        links
-            .find(|active| active.via == via)
-            .map(|active| active.heard.clone())
-            .unwrap_or_default()
-    }
-
-    fn ended(&self, peer: PeerId, kind: Kind, id: u64, via: Via, end: &LinkEnd) {
+    fn ended(&self, peer: PeerId, kind: Kind, id: u64, via: &Via, end: &LinkEnd) {
         {
             let mut table = self.lock();
             if let Some(slot) = table.get_mut(&(peer, kind)) {
@@ -336,7 +319,12 @@ impl Links {
                 tracing::info!(%peer, %kind, reason, "link violated");
                 Report::Offence(peer, Offence::Protocol)
             }
-            LinkEnd::Silent | LinkEnd::Stalled("ping" | "write") => Report::Silent(peer, via.connection),
+            // On a connection that carries something this link alone is slow.
+            LinkEnd::Silent | LinkEnd::Stalled("ping" | "write")
+                if !via.heard.within(self.limits.link.patience) =>
+            {
+                Report::Silent(peer, via.connection)
+            }
             _ => return,
         };
         // When the node can not keep up with reports, one more does not matter.

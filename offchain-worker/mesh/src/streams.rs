@@ -4,7 +4,7 @@
 //! drops an inbound stream when the one before has not been fetched yet, and keeps an entry for every connection
 //! there ever was.
 
-use crate::{Kind, config::Names};
+use crate::{Kind, config::Names, link::Heard};
 use futures::future::{Ready, ready};
 use libp2p::{
     Multiaddr, PeerId, Stream, StreamProtocol,
@@ -61,10 +61,12 @@ pub(crate) struct Inbound {
 }
 
 /// The connection that a stream is in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Via {
     pub connection: ConnectionId,
     pub relayed: bool,
+    /// When the peer was last heard on it.
+    pub heard: Heard,
 }
 
 pub(crate) struct Behaviour {
@@ -101,7 +103,7 @@ impl Behaviour {
             .connections
             .get(&peer)
             .and_then(|all| all.iter().min_by_key(|connection| connection.relayed))
-            .copied();
+            .cloned();
         let Some(best) = best else {
             // The asker may have gone away; then nobody needs to know.
             let _ = reply.send(Err(OpenError::NotConnected));
@@ -176,6 +178,7 @@ impl NetworkBehaviour for Behaviour {
             }) => self.connections.entry(peer_id).or_default().push(Via {
                 connection: connection_id,
                 relayed: endpoint.is_relayed(),
+                heard: Heard::default(),
             }),
             FromSwarm::ConnectionClosed(ConnectionClosed {
                 peer_id,
@@ -199,7 +202,7 @@ impl NetworkBehaviour for Behaviour {
         };
         self.events.push_back(ToSwarm::GenerateEvent(Inbound {
             peer,
-            via: *via,
+            via: via.clone(),
             kind,
             stream,
         }));

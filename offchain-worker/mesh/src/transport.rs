@@ -4,7 +4,7 @@ use crate::{MeshError, address, config::Names};
 use libp2p::{
     Multiaddr, PeerId, Transport,
     core::{
-        muxing::StreamMuxerBox,
+        muxing::{StreamMuxer, StreamMuxerBox, StreamMuxerEvent},
         transport::{Boxed, DialOpts, ListenerId, TransportError, TransportEvent},
         upgrade::Version,
     },
@@ -18,9 +18,12 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
+use tokio::time::Sleep;
 
 /// Streams a connection may have open at a time. Each may hold 256 KiB that nobody has read yet.
 const STREAMS: usize = 128;
+/// What the orderly close of a connection may take.
+const CLOSE: Duration = Duration::from_secs(5);
 /// Largest WebSocket frame; it is buffered before the peer has proven anything.
 const WEBSOCKET_FRAME: usize = 1 << 20;
 
@@ -85,9 +88,52 @@ pub(crate) fn build(
         .or_transport(websocket)
         .map(|either, _| either.into_inner())
         .or_transport(sockets)
-        .map(|either, _| either.into_inner())
+        .map(|either, _| {
+            let (peer, inner) = either.into_inner();
+            (peer, StreamMuxerBox::new(Closing { inner, until: None }))
+        })
         .boxed();
     Ok((all, client))
+}
+
+/// Bounds the time that an orderly close may take. With a peer that takes nothing more it would not end before TCP gives up, and
+/// the connection would count among the open ones until then.
+struct Closing {
+    inner: StreamMuxerBox,
+    until: Option<Pin<Box<Sleep>>>,
+}
+
+impl StreamMuxer for Closing {
+    type Substream = <StreamMuxerBox as StreamMuxer>::Substream;
+    type Error = <StreamMuxerBox as StreamMuxer>::Error;
+
+    fn poll_inbound(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Self::Substream, Self::Error>> {
+        Pin::new(&mut self.inner).poll_inbound(cx)
+    }
+
+    fn poll_outbound(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Self::Substream, Self::Error>> {
+        Pin::new(&mut self.inner).poll_outbound(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        if let Poll::Ready(closed) = Pin::new(&mut self.inner).poll_close(cx) {
+            return Poll::Ready(closed);
+        }
+        let until = self
+            .until
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSE)));
+        until.as_mut().poll(cx).map(Ok)
+    }
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<StreamMuxerEvent, Self::Error>> {
+        Pin::new(&mut self.inner).poll(cx)
+    }
 }
 
 /// Resolves names as the system does. A machine without a resolver can still use addresses without names.

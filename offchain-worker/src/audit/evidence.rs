@@ -271,9 +271,16 @@ impl EvidenceStore {
         (self.0.bytes.load(Ordering::Relaxed), self.0.capacity)
     }
 
-    /// Whether there is room for an answer of this size. Asked before the work is done, so that none is done for nothing.
+    /// Whether there is room for an answer of this size, by the bound and on the disk. Asked before the work is done, so that
+    /// none is done for nothing.
     pub fn has_room(&self, bytes: u64) -> bool {
-        self.0.bytes.load(Ordering::Relaxed).saturating_add(bytes) <= self.0.capacity
+        let folder = self.0.path.parent().unwrap_or(&self.0.path);
+        // A file system that does not say is found out when something is written.
+        let on_disk = match rustix::fs::statvfs(folder) {
+            Ok(fs) => fs.f_bavail.saturating_mul(fs.f_frsize),
+            Err(_) => u64::MAX,
+        };
+        self.0.bytes.load(Ordering::Relaxed).saturating_add(bytes) <= self.0.capacity && bytes <= on_disk
     }
 
     /// Keeps the evidence for an answer; it is on disk when this returns. `keep_until`: milliseconds since 1970 after which

@@ -252,6 +252,15 @@ async fn only_trees_that_were_claimed_on_the_lane_are_there() {
 }
 
 #[tokio::test]
+async fn a_disk_without_space_is_known_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = EvidenceStore::open(folder.path(), u64::MAX).unwrap();
+    assert!(store.has_room(1));
+    // More than any disk has, and less than the bound.
+    assert!(!store.has_room(u64::MAX >> 1));
+}
+
+#[tokio::test]
 async fn a_full_store_refuses_and_forgets_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (first, one) = answer(LANE, 1, 10, 0);

@@ -19,9 +19,10 @@ use base64::Engine as _;
 use bytes::Bytes;
 use codec::Encode;
 use jsonrpsee::{
-    core::client::ClientT,
+    core::client::{ClientT, Error as RpcError},
     http_client::{HttpClient, HttpClientBuilder},
     rpc_params,
+    types::ErrorCode,
 };
 use llmesh_chain::{ChainModel, H256, NodeClient, Wait};
 use llmesh_gateway::StatusInfo;
@@ -79,22 +80,30 @@ impl Courier for GatewayCourier {
 /// Whoever named a gateway that is not there shall hear so at once, not after all tries at the hosts.
 async fn check_gateway(http: &HttpClient, url: &str, genesis: H256) -> Result<(), CliError> {
     let asked = http.request::<StatusInfo, _>("mesh_status", rpc_params![]);
-    let status = tokio::time::timeout(GATEWAY_WAIT, asked)
-        .await
-        .map_err(|_| "it does not answer".to_owned())
-        .and_then(|answer| answer.map_err(|error| error.to_string()))
-        .map_err(|error| {
-            CliError::Failed(format!(
-                "no gateway at {url}: {error}; name one with --gateway, or start a worker with --gateway-port"
-            ))
-        })?;
+    let answer = tokio::time::timeout(GATEWAY_WAIT, asked).await;
+    let why = match answer {
+        Ok(Ok(status)) => return check_status(&status, url, genesis),
+        // It is there. It may carry a request all the same.
+        Ok(Err(RpcError::Call(error))) if error.code() != ErrorCode::MethodNotFound.code() => {
+            tracing::warn!("the gateway is not ready: {}", error.message());
+            return Ok(());
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it does not answer".into(),
+    };
+    Err(CliError::Failed(format!(
+        "no gateway at {url}: {why}; name one with --gateway, or start a worker with --gateway-port"
+    )))
+}
+
+fn check_status(status: &StatusInfo, url: &str, genesis: H256) -> Result<(), CliError> {
     if status.genesis != genesis {
         return Err(CliError::Usage(format!(
             "the gateway at {url} is of another chain ({:?}) than --node ({genesis:?})",
             status.genesis
         )));
     }
-    if let Some(problem) = status.problem {
+    if let Some(problem) = &status.problem {
         tracing::warn!("the gateway is not ready: {problem}");
     }
     Ok(())

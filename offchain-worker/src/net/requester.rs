@@ -400,9 +400,8 @@ impl Requester {
                     break;
                 }
             }
-            if let Some(request) = again {
-                let (host, request) = (choice.entry.account.0, self.park(request));
-                so_far.unsure.insert(host, request);
+            if let Some(unsure) = again.map(|request| self.park(request)).or(terms.unsure) {
+                so_far.unsure.insert(choice.entry.account.0, unsure);
             }
         }
         Ok(None)
@@ -449,11 +448,16 @@ impl Requester {
             let lanes = self.lanes(fresh).await?;
             let used = self.used();
             for (entry, terms, price) in &affordable {
-                let funded = lanes.get(&entry.account.0).into_iter().flatten().find(|f| {
-                    let used = used.get(&f.facts.key).copied().unwrap_or_default();
-                    // What it costs to ask again is there already.
-                    let again = unsure.get(&entry.account.0).filter(|unsure| unsure.is_of(f));
-                    again.is_some() || f.facts.funded.saturating_sub(used) >= *price
+                let lanes = lanes.get(&entry.account.0).map_or(&[][..], Vec::as_slice);
+                // What it costs to ask again is there already.
+                let again = unsure
+                    .get(&entry.account.0)
+                    .and_then(|unsure| lanes.iter().find(|f| unsure.is_of(f)));
+                let funded = again.or_else(|| {
+                    lanes.iter().find(|f| {
+                        let used = used.get(&f.facts.key).copied().unwrap_or_default();
+                        f.facts.funded.saturating_sub(used) >= *price
+                    })
                 });
                 if let Some(funded) = funded {
                     let choice = Choice {
@@ -630,7 +634,7 @@ impl Requester {
                 }
             }
             Ok(Received::Answer(Answer::Refused(refusal))) => {
-                self.refused(attempt, request, refusal, terms).await
+                self.refused(attempt, request, refusal, terms, again).await
             }
             Ok(Received::Plain(refusal)) => {
                 let reason = refusal.to_string();
@@ -654,12 +658,11 @@ impl Requester {
                     }
                     Retry::After(wait) => {
                         let wait = Duration::from_millis(wait.into());
+                        *again = Some(request);
                         if Instant::now() + wait >= attempt.until {
-                            drop(request.payment.failed());
                             return Ok(Tried::Next(reason));
                         }
                         tokio::time::sleep(wait).await;
-                        *again = Some(request);
                         Ok(Tried::Again(reason))
                     }
                 }
@@ -678,8 +681,14 @@ impl Requester {
         request: Sealable,
         refusal: Refusal,
         terms: &mut Next,
+        again: &mut Option<Sealable>,
     ) -> Result<Tried, RequestError> {
         let reason = refusal.to_string();
+        if let Refusal::Deadline { .. } | Refusal::Internal = &refusal {
+            // The host may be at work for it still.
+            *again = Some(request);
+            return Ok(Tried::Next(reason));
+        }
         if let Refusal::Voucher(refused) = &refusal {
             let healed = request.payment.refused(refused.served, refused.needed);
             self.forget_lanes().await;
@@ -755,9 +764,9 @@ impl Requester {
     ) -> Result<Sealable, PayError> {
         let funded = &attempt.choice.funded;
         let owed = std::mem::take(&mut terms.owed);
-        let unsure = terms.unsure.take().filter(|unsure| unsure.is_of(funded));
+        let unsure = terms.unsure.as_ref().filter(|unsure| unsure.is_of(funded));
         let (request, price) = match unsure.filter(|unsure| unsure.request.terms.expires_at > unix_ms()) {
-            Some(Unsure { request, price }) => (request, price),
+            Some(Unsure { request, price }) => (request.clone(), *price),
             None => (self.request(attempt, terms.price)?, terms.price),
         };
         let (id, sequence) = (request.terms.id(), request.terms.place.sequence);
@@ -767,6 +776,7 @@ impl Requester {
             .book
             .pay_again(&funded.facts, price, id, sequence, owed, &sign)
             .await?;
+        terms.unsure = None;
         Ok(Sealable {
             id,
             ask: Ask {

@@ -223,7 +223,9 @@ impl HostService {
         let terms = &ask.request.terms;
         // What can not be shown to an audit later is not begun.
         if !self.parts.evidence.has_room(ROOM_FOR_ONE) {
-            tracing::warn!("no room for evidence: requests are refused until audits are over");
+            tracing::warn!(
+                "no room for evidence: requests are refused until audits are over or the disk has space again"
+            );
             return Err(Refusal::Busy { wait_ms: 60_000 });
         }
         let offer = self.offered(terms.version)?;

@@ -167,6 +167,11 @@ impl Heard {
             .fetch_max(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// Whether the peer was heard in the last `span`.
+    pub fn within(&self, span: Duration) -> bool {
+        self.last() + span > Instant::now()
+    }
+
     fn last(&self) -> Instant {
         Self::epoch() + Duration::from_millis(self.0.load(Ordering::Relaxed))
     }

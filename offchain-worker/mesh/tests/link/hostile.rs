@@ -532,6 +532,21 @@ async fn a_peer_that_answers_pings_may_take_its_time() {
 }
 
 #[tokio::test]
+async fn a_peer_that_takes_no_more_of_a_body_is_dead() {
+    let config = LinkConfig {
+        window: 1 << 20,
+        link_window: 4 << 20,
+        ..patient(60)
+    };
+    let (mut raw, side) = Raw::greeted(config, echo()).await;
+    // More than the stream holds, so that not even a ping gets out.
+    let answer = side.link.call(call("", pattern(1 << 20, 1))).await;
+    assert!(matches!(answer, Err(CallError::Closed)), "{answer:?}");
+    assert_eq!(side.end().await, LinkEnd::Silent);
+    raw.read_kind(REQUEST).await;
+}
+
+#[tokio::test]
 async fn a_peer_that_is_slow_to_take_a_body_is_not_dead() {
     let config = LinkConfig {
         window: 1 << 20,

@@ -469,7 +469,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Run<S> {
         match self.ping_sent {
             Some((_, at)) if due(at.max(self.last_read) + stall) => return Err(LinkEnd::Stalled("ping")),
             Some(_) => {}
-            None if self.agreed.is_some() && due(self.next_ping) => self.ping_due = true,
+            None if self.agreed.is_some() && !self.ping_due && due(self.next_ping) => self.ping_due = true,
             None => {}
         }
         if !self.calls.is_empty() {
@@ -484,6 +484,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Run<S> {
             let dead = match self.ping_sent {
                 Some((_, at)) => Some((quiet + patience).max(at + half)),
                 None if self.agreed.is_none() => Some(quiet + patience),
+                // The ping can not leave: the stream takes nothing.
+                None if self.ping_due => self.write_since.map(|at| quiet.max(at) + patience),
                 None => None,
             };
             match dead {
