@@ -54,16 +54,12 @@ it('the embedded worker bonds and registers by itself, and serves what it is tol
   await cli(node, ['--dev-key', 'charlie', '--base-path', folder, 'offer', NAME, '--file', magika.modelFile()]);
   await node.process.until('the worker to be ready', async () => ['ready', 'idle'].includes((await health()).state));
 
-  const blocks = [];
-  while (blocks.length < 3 && !(Math.min(...blocks) <= 3)) {
-    const { id } = await submitJob(api, dev('Ferdie'), fileInput(model.id, FILE));
-    const job = await fileJob(api, { file: FILE, id });
-    assert.equal(job.outcome, 'Settled');
-    assert.equal(job.label, 'pdf');
-    assert.equal(job.host, dev('Charlie').address);
-    blocks.push(job.result_block - job.submitted_block);
-  }
-  assert.ok(Math.min(...blocks) <= 3, `results ${blocks} blocks after the submissions`);
+  const { id } = await submitJob(api, dev('Ferdie'), fileInput(model.id, FILE));
+  const job = await fileJob(api, { file: FILE, id });
+  assert.equal(job.outcome, 'Settled');
+  assert.equal(job.label, 'pdf');
+  assert.equal(job.host, dev('Charlie').address);
+  assert.ok(job.result_block - job.submitted_block <= 3);
 });
 
 it('its gateway answers too, for a voucher of a channel', async () => {

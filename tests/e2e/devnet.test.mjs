@@ -76,8 +76,9 @@ test('--once --json settles a job for each file, with the label that magika itse
   });
   const blocks = found.jobs.map((job) => job.result_block - job.submitted_block);
   assert.ok(blocks.every((n) => n >= 1), blocks.join());
-  // Three jobs for two hosts: not for each of them there is an idle one.
-  assert.ok(Math.min(...blocks) <= 3, `results ${blocks} blocks after the submissions`);
+  // Three jobs for two hosts: two of them find an idle one.
+  const [, second] = [...blocks].sort((a, b) => a - b);
+  assert.ok(second <= 3, `results ${blocks} blocks after the submissions`);
 
   onChain = found.jobs;
   assertGone(stderr);

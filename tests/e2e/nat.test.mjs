@@ -212,7 +212,7 @@ it('that relay dies: the host is reached through the other one', async () => {
 
 it('two that nobody can connect to find a direct way to each other, and need no relay any more', async (t) => {
   if (!guest.machine.translated) {
-    t.skip('this needs NAT');
+    t.skip(`both have to be behind NAT; here they are ${guest.machine.hidden}`);
     return;
   }
   await network.alive(guest.spawn());

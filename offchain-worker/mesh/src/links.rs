@@ -9,12 +9,13 @@ use crate::{
     Directory, Kind, Limits, PeerId, Request, Service, Unreachable,
     limits::Rates,
     link::{self, Link, LinkConfig, LinkEnd, LinkStats, Reject, Role},
-    score::{Offence, Report},
+    score::Offence,
     status::Counting,
     streams::Via,
 };
 use bytes::Bytes;
 use futures::{AsyncRead, AsyncWrite, future::BoxFuture};
+use libp2p::swarm::ConnectionId;
 use std::{
     collections::HashMap,
     sync::{
@@ -55,6 +56,14 @@ pub(crate) enum OpenFailure {
 }
 
 pub(crate) type Outcome = Option<Result<Link, OpenFailure>>;
+
+/// What the loop is told of a peer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Report {
+    Offence(PeerId, Offence),
+    /// It was silent for too long on this connection, which is taken for dead. That is no offence.
+    Silent(PeerId, ConnectionId),
+}
 
 /// What is to be done for a link.
 pub(crate) enum Begin {

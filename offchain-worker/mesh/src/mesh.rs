@@ -9,11 +9,10 @@ use crate::{
     gossip::{Subscriptions, Validator},
     limits::Rates,
     link::{Call, LinkStats},
-    links::{Begin, Links, OpenFailure},
+    links::{Begin, Links, OpenFailure, Report},
     node::{self, Command, Node},
     now,
     record::PeerRecord,
-    score::Report,
     status::Counting,
     streams::OpenError,
 };

@@ -2,7 +2,6 @@
 //! evidence for others.
 
 use crate::PeerId;
-use libp2p::swarm::ConnectionId;
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
@@ -26,14 +25,6 @@ pub enum Offence {
     Flood,
     /// Gossip that the application refused.
     BadGossip,
-}
-
-/// What the loop is told of a peer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Report {
-    Offence(PeerId, Offence),
-    /// It was silent for too long on this connection, which is taken for dead. That is no offence.
-    Silent(PeerId, ConnectionId),
 }
 
 impl Offence {

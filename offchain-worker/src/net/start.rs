@@ -83,7 +83,7 @@ impl NetConfig {
             gateway: None,
             gateway_token: None,
             capacity: 1,
-            claim_above: 1_000_000_000_000,
+            claim_above: llmesh_primitives::MESH,
             model_space: 64 << 30,
         }
     }

@@ -121,7 +121,7 @@ pub struct LinkConfig {
     /// need not wait out their time for a peer that was cut off. What is on its way to the peer adds the time that a slow path
     /// takes for it, at most 4 s.
     pub patience: Duration,
-    /// When the peer was last heard, if other links say so too.
+    /// When the peer was last heard. A clone of the configuration shares it: only for links of one connection.
     pub heard: Heard,
     /// When bodies are compressed on their way out. What comes in compressed is always understood.
     pub compression: Compression,

@@ -518,14 +518,14 @@ async fn a_call_does_not_wait_for_a_peer_that_fell_silent() {
 
 #[tokio::test]
 async fn a_peer_that_answers_pings_may_take_its_time() {
-    let (mut raw, side) = Raw::greeted(patient(60), echo()).await;
+    let (mut raw, side) = Raw::greeted(patient(500), echo()).await;
     let asked = tokio::spawn({
         let link = side.link.clone();
         async move { link.call(call("", pattern(10, 1))).await }
     });
     let id = raw.read_kind(REQUEST).await.id;
     // Nothing but pings comes, for many times the patience; reading answers them.
-    let nothing = tokio::time::timeout(Duration::from_millis(600), raw.read()).await;
+    let nothing = tokio::time::timeout(Duration::from_millis(3_000), raw.read()).await;
     assert!(nothing.is_err(), "{nothing:?}");
     raw.frame(RESPONSE | END, id, &response(4, b"late")).await;
     assert_eq!(asked.await.unwrap(), Ok(Bytes::from_static(b"late")));
